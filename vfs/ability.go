@@ -72,6 +72,14 @@ type Stager interface {
 	Discard(ctx context.Context, name, owner string) error
 }
 
+// Subber makes a chroot of its own. A store that has links must offer it,
+// because only the store can keep a link from leading out of a directory.
+type Subber interface {
+	// Sub returns the tree below the directory dir. Links that leave dir are
+	// fs.ErrPermission there.
+	Sub(dir string) (FS, error)
+}
+
 // Full is the union of all optional abilities. Every wrapper asserts
 //
 //	var _ Full = (*subFS)(nil)
@@ -86,6 +94,7 @@ type Full interface {
 	Spacer
 	Symlinker
 	Stager
+	Subber
 }
 
 func unsupported(op, name string) error {
