@@ -1,0 +1,173 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/ftpgate/ftpgate/auth"
+	"github.com/ftpgate/ftpgate/gateway/dataconn"
+	"github.com/ftpgate/ftpgate/vfs"
+)
+
+// Config is everything a Server needs. Only Auth and Open have no default. It is
+// copied by New and Reload; what it points to must not be changed afterwards.
+type Config struct {
+	// Auth decides who may enter.
+	Auth auth.Authenticator
+	// Open returns the file system of a principal, and a function that is called
+	// once when the session no longer needs it (nil: nothing to do). It may block
+	// until ctx is done. The gateway puts permissions (auth.Policy) and staging
+	// in front of what it returns. An error that matches fs.ErrPermission or
+	// fs.ErrNotExist is answered 530, every other 421.
+	Open func(ctx context.Context, p *auth.Principal) (fsys vfs.FS, release func(), err error)
+
+	// Banner is the text of the 220 greeting, several lines if it has newlines.
+	// Empty: "FTP server ready". No version is shown by default.
+	Banner string
+	// Location is the time zone of LIST; nil: UTC. MLSD and MDTM are always UTC.
+	Location *time.Location
+	// DefaultType is the representation type of a new session: 'A' or 'I'; 0: 'A',
+	// as RFC 959 has it.
+	DefaultType byte
+
+	Limits   Limits
+	Timeouts Timeouts
+	Data     Data
+	Uploads  Uploads
+
+	// Rate limits each direction of each session, in bytes a second; 0: no limit.
+	// A principal's own rate wins.
+	Rate int64
+
+	// TLS, if set, offers AUTH TLS, and protects the data connections on PROT P.
+	TLS *tls.Config
+
+	// Logger gets one record a session, command and transfer. nil: slog.Default().
+	Logger *slog.Logger
+}
+
+// Limits bound what clients can take. A zero field means its default, a negative
+// one no limit.
+type Limits struct {
+	// Sessions in all; default 20,000. The next one is answered 421.
+	Sessions int
+	// PerAddress is how many sessions one IPv4 address or IPv6 /64 may have. The
+	// default is 2,048 and does not count loopback; a value set here does.
+	PerAddress int
+	// LineLength of a command in bytes, without its end; default 8,192. A longer
+	// one is answered 500 and ends the session.
+	LineLength int
+	// LoginFailures end a session; default 5.
+	LoginFailures int
+	// Unknown is how many unknown commands a session may send before login;
+	// default 20.
+	Unknown int
+	// Abandoned is how many workers may hang in a store that ignores its context
+	// before new logins are answered 421; default 256.
+	Abandoned int
+}
+
+// Timeouts end what takes too long. A zero field means its default, a negative
+// one no limit.
+type Timeouts struct {
+	Login     time.Duration // from connecting to having logged in; default 10 s
+	Idle      time.Duration // between two commands; default 5 min
+	DataOpen  time.Duration // for the data connection to open; default 30 s
+	Stall     time.Duration // without a byte on the data connection; default 60 s
+	Write     time.Duration // of a reply on the control connection; default 30 s
+	Handshake time.Duration // of TLS; default 10 s
+	Abandon   time.Duration // for a cancelled worker to come back; default 10 s
+}
+
+// Data describes the data connections.
+type Data struct {
+	// PassivePorts is the range that PASV and EPSV choose from; the zero value is
+	// 61000-65535, outside of Linux' ephemeral range.
+	PassivePorts dataconn.PortRange
+	// PublicAddress is the IPv4 address that PASV tells, for servers behind NAT;
+	// the zero value tells the address that the client dialled.
+	PublicAddress netip.Addr
+	// NoActive refuses PORT and EPRT, NoPassive refuses PASV and EPSV.
+	NoActive, NoPassive bool
+	// Network opens the connections; nil: the real one. For tests.
+	Network dataconn.Network
+}
+
+// Uploads decide about uploads that did not end well.
+type Uploads struct {
+	// ShowStaged says where a user sees the own interrupted uploads.
+	ShowStaged vfs.ShowStaged
+	// CommitOnControlLost commits an upload whose data connection ended cleanly
+	// although the control connection is gone, for devices that close both at
+	// once. By default such an upload is parked, because a killed client looks
+	// the same.
+	CommitOnControlLost bool
+}
+
+func defaultInt(v *int, def int) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+func defaultTime(v *time.Duration, def time.Duration) {
+	if *v == 0 {
+		*v = def
+	}
+}
+
+// withDefaults checks c and fills in what is zero.
+func (c Config) withDefaults() (*Config, error) {
+	if c.Auth == nil {
+		return nil, errors.New("gateway: Config.Auth is nil, so nobody could log in (auth.Anonymous lets everybody read)")
+	}
+	if c.Open == nil {
+		return nil, errors.New("gateway: Config.Open is nil, so there is nothing to serve")
+	}
+	switch c.DefaultType {
+	case 0:
+		c.DefaultType = 'A'
+	case 'A', 'I':
+	default:
+		return nil, fmt.Errorf("gateway: Config.DefaultType is %q, not 'A' or 'I'", c.DefaultType)
+	}
+	if a := c.Data.PublicAddress; a.IsValid() && !a.Unmap().Is4() {
+		return nil, fmt.Errorf("gateway: Config.Data.PublicAddress %s is not IPv4, and PASV can tell no other", a)
+	}
+	if err := c.Data.PassivePorts.Check(); err != nil {
+		return nil, fmt.Errorf("gateway: Config.Data.PassivePorts: %w", err)
+	}
+	if c.Banner = strings.TrimSpace(c.Banner); c.Banner == "" {
+		c.Banner = "FTP server ready"
+	}
+	if c.Location == nil {
+		c.Location = time.UTC
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Data.Network == nil {
+		c.Data.Network = dataconn.System()
+	}
+	l := &c.Limits
+	defaultInt(&l.Sessions, 20_000)
+	defaultInt(&l.LineLength, 8192)
+	defaultInt(&l.LoginFailures, 5)
+	defaultInt(&l.Unknown, 20)
+	defaultInt(&l.Abandoned, 256)
+	t := &c.Timeouts
+	defaultTime(&t.Login, 10*time.Second)
+	defaultTime(&t.Idle, 5*time.Minute)
+	defaultTime(&t.DataOpen, 30*time.Second)
+	defaultTime(&t.Stall, time.Minute)
+	defaultTime(&t.Write, 30*time.Second)
+	defaultTime(&t.Handshake, 10*time.Second)
+	defaultTime(&t.Abandon, 10*time.Second)
+	return &c, nil
+}
