@@ -15,7 +15,8 @@ type Entry struct {
 	Size int64
 	// Modify is the time of last modification, Create that of birth.
 	Modify, Create time.Time
-	// Perm is the letters of the fact perm (RFC 3659 7.5.5).
+	// Perm is the letters of the fact perm (RFC 3659 7.5.5); empty: nothing is
+	// allowed.
 	Perm string
 	// Unique is the same for all names of one file (RFC 3659 7.5.2).
 	Unique    string

@@ -121,7 +121,6 @@ func AppendFacts(dst []byte, e Entry, selected FactSet) []byte {
 		dst = appendTimeFact(dst, "create=", e.Create)
 	}
 	if selected.Has(FactPerm) {
-		// An empty perm says that nothing is allowed.
 		dst = appendValue(append(dst, "perm="...), e.Perm, false)
 		dst = append(dst, ';')
 	}
@@ -195,10 +194,17 @@ func appendValue(dst []byte, value string, escape bool) []byte {
 	return dst
 }
 
+// isValueByte reports whether b is an SCHAR of RFC 3659 7.2.
 func isValueByte(b byte) bool {
-	switch {
-	case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9':
-		return true
+	const (
+		digits  = (1<<10 - 1) << '0'
+		letters = (1<<26 - 1) << ('A' - 64)
+		low     = digits | 1<<'!' | 1<<'"' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'(' | 1<<')' |
+			1<<'+' | 1<<',' | 1<<'-' | 1<<'.' | 1<<'/' | 1<<':' | 1<<'=' | 1<<'?'
+		high = letters | letters<<('a'-'A') | 1<<('@'-64) | 1<<('\\'-64) | 1<<('^'-64) | 1<<('_'-64)
+	)
+	if b < 64 {
+		return uint64(low)>>b&1 != 0
 	}
-	return strings.IndexByte(`,.:!@#$%^&()-_+?/\'"=`, b) >= 0
+	return uint64(high)>>(b-64)&1 != 0 && b < 128
 }

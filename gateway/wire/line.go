@@ -32,14 +32,14 @@ type LineReader struct {
 	limit int
 
 	window [windowSize]byte
-	pos    int   // next byte of window to decode
-	end    int   // end of what was read into window
-	err    error // came with the last bytes of window, or is final
+	pos    int // next byte of window to decode
+	end    int // end of what was read into window
 
 	line   []byte // decoded so far
 	telnet telnetState
 	cr     bool // a CR that may belong to the line's end
 	sub    int  // bytes dropped in this subnegotiation
+	failed bool // a line was too long
 }
 
 type telnetState uint8
@@ -71,16 +71,13 @@ func NewLineReader(r io.Reader, limit int) *LineReader {
 
 // ReadLine returns the next line without its end.
 //
-// A line above the limit is ErrLineTooLong, now and for ever: the rest of the
-// stream can't be trusted. The end of the stream is io.EOF between lines and
+// A line above the limit is ErrLineTooLong, now and for ever: what follows can't
+// be told from its rest. The end of the stream is io.EOF between lines and
 // io.ErrUnexpectedEOF inside one: half a command is never run. Every other
 // error is that of the underlying reader, and what was read of the line is kept:
 // after os.ErrDeadlineExceeded the next call goes on where this one stopped.
 func (l *LineReader) ReadLine() (string, error) {
-	if l.err == ErrLineTooLong {
-		return "", l.err
-	}
-	for {
+	for !l.failed {
 		if line, done := l.plainLine(); done {
 			return line, nil
 		}
@@ -89,7 +86,8 @@ func (l *LineReader) ReadLine() (string, error) {
 			l.pos++
 			done, ok := l.decode(b)
 			if !ok {
-				return "", l.tooLong()
+				l.line, l.failed = nil, true
+				return "", ErrLineTooLong
 			}
 			if done {
 				line := string(l.line)
@@ -101,6 +99,7 @@ func (l *LineReader) ReadLine() (string, error) {
 			return "", err
 		}
 	}
+	return "", ErrLineTooLong
 }
 
 // plainLine takes a line that is whole in the window and needs no decoding,
@@ -126,21 +125,21 @@ func (l *LineReader) plainLine() (string, bool) {
 	return string(line), true
 }
 
-// fill reads into the empty window.
+// fill reads into the empty window. An error that comes with bytes is left to the
+// next Read to repeat.
 func (l *LineReader) fill() error {
 	l.pos, l.end = 0, 0
 	for range 100 {
-		if err := l.err; err != nil {
-			l.err = nil
-			if err == io.EOF && l.pending() > 0 {
-				err = io.ErrUnexpectedEOF
-			}
-			return err
-		}
 		n, err := l.r.Read(l.window[:])
-		l.end, l.err = n, err
 		if n > 0 {
+			l.end = n
 			return nil
+		}
+		if err == io.EOF && l.pending() > 0 {
+			return io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return io.ErrNoProgress
@@ -240,12 +239,6 @@ func (l *LineReader) store(b byte) bool {
 	return true
 }
 
-func (l *LineReader) tooLong() error {
-	l.line = nil
-	l.err = ErrLineTooLong
-	return l.err
-}
-
 // pending counts the bytes of an unfinished line or Telnet command.
 func (l *LineReader) pending() int {
 	n := len(l.line)
@@ -271,6 +264,6 @@ func (l *LineReader) Reset(r io.Reader) error {
 	if l.Buffered() > 0 {
 		return ErrBuffered
 	}
-	l.r, l.err = r, nil
+	l.r = r
 	return nil
 }
