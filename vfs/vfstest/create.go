@@ -47,8 +47,9 @@ func testCreate(t *testing.T, s *store) {
 	testCreateErrors(t, s)
 }
 
+// cat joins parts; the result is never nil.
 func cat(parts ...[]byte) []byte {
-	var out []byte
+	out := []byte{}
 	for _, p := range parts {
 		out = append(out, p...)
 	}

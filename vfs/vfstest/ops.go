@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
+	"iter"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -348,9 +349,9 @@ func (m *modelRun) apply(o op) {
 	case "put", "putnew":
 		m.want[o.a] = data
 	case "append":
-		m.want[o.a] = slices.Concat([]byte{}, old, data)
+		m.want[o.a] = cat(old, data)
 	case "writeat":
-		m.want[o.a] = slices.Concat([]byte{}, old[:o.at], data)
+		m.want[o.a] = cat(old[:o.at], data)
 	case "rename", "renamenew":
 		m.applyRename(o.a, o.b)
 	case "copy", "copynew":
@@ -363,7 +364,7 @@ func (m *modelRun) apply(o op) {
 		}
 	case "resume":
 		key := [2]string{o.a, o.owner}
-		m.want[o.a] = slices.Concat([]byte{}, m.staged[key], data)
+		m.want[o.a] = cat(m.staged[key], data)
 		delete(m.staged, key)
 	case "discard":
 		delete(m.staged, [2]string{o.a, o.owner})
@@ -375,9 +376,11 @@ func (m *modelRun) applyRename(from, to string) {
 		return
 	}
 	if m.want[from] == nil {
-		for key := range m.staged { // they may have moved along
-			if vfs.Within(key[0], from) {
-				m.unknown[[2]string{to + key[0][len(from):], key[1]}] = true
+		for _, keys := range []iter.Seq[[2]string]{maps.Keys(m.staged), maps.Keys(maps.Clone(m.unknown))} {
+			for key := range keys { // they may have moved along
+				if vfs.Within(key[0], from) {
+					m.unknown[[2]string{to + key[0][len(from):], key[1]}] = true
+				}
 			}
 		}
 		m.forget(from)
