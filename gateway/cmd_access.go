@@ -1,0 +1,168 @@
+package gateway
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/ftpgate/ftpgate/auth"
+	"github.com/ftpgate/ftpgate/gateway/dataconn"
+	"github.com/ftpgate/ftpgate/gateway/wire"
+	"github.com/ftpgate/ftpgate/vfs"
+)
+
+// accessCommands are those of RFC 959 4.1.1.
+func accessCommands() []*command {
+	return []*command{
+		{verb: "USER", run: (*session).cmdUser, arg: argText, syntax: "<name>", help: "Begin to log in.", rfc: "959"},
+		{verb: "PASS", run: (*session).cmdPass, arg: argOptText, syntax: "<password>", flow: work, masked: true, help: "Complete the login.", rfc: "959"},
+		{verb: "ACCT", run: (*session).cmdAcct, arg: argText, syntax: "<account>", masked: true, help: "Not needed here.", rfc: "959"},
+		{verb: "CWD", aliases: []string{"XCWD"}, run: (*session).cmdCwd, arg: argPath, syntax: "<path>", need: needLogin, op: vfs.OpEnter, flow: work, help: "Change the working directory.", rfc: "959"},
+		{verb: "CDUP", aliases: []string{"XCUP"}, run: (*session).cmdCdup, arg: argNone, need: needLogin, flow: work, help: "Change to the parent directory.", rfc: "959"},
+		{verb: "SMNT", run: (*session).cmdSmnt, arg: argPath, syntax: "<path>", need: needLogin, help: "Not needed here.", rfc: "959"},
+		{verb: "REIN", run: (*session).cmdRein, arg: argNone, help: "Log out, and stay connected.", rfc: "959"},
+		{verb: "QUIT", run: (*session).cmdQuit, arg: argIgnored, during: quits, help: "End the session, after a running transfer.", rfc: "959"},
+	}
+}
+
+// RFC 959 4.1.1: a new USER may come at any point "in order to change the access
+// control"; it flushes what was known of the user, and "all transfer parameters
+// are unchanged".
+func (s *session) cmdUser(c *call) (wire.Reply, error) {
+	s.logout()
+	s.user = c.text
+	return reply(331, "Password required."), nil
+}
+
+// RFC 959 4.1.1: PASS "must be immediately preceded by the user name command".
+func (s *session) cmdPass(c *call) (wire.Reply, error) {
+	if s.user == "" || s.principal != nil {
+		return wire.Reply{}, refuse(503, "Send USER first.")
+	}
+	principal, err := s.cfg.Auth.Authenticate(c, auth.Attempt{
+		User: s.user, Password: c.text, Remote: s.remote, Local: s.local,
+	})
+	if err == nil && principal == nil {
+		err = auth.ErrDenied
+	}
+	if errors.Is(err, auth.ErrDenied) {
+		return s.denied(c)
+	}
+	if err != nil {
+		s.log.Error("authenticator failed", "user", s.user, "err", err)
+		return wire.Reply{}, auth.ErrUnavailable
+	}
+	if s.srv.abandoned.Load() >= int64(s.cfg.Limits.Abandoned) && s.cfg.Limits.Abandoned > 0 {
+		return wire.Reply{}, auth.ErrUnavailable
+	}
+	fsys, release, err := s.cfg.Open(c, principal)
+	if err != nil {
+		s.log.Error("user's file system can't be opened", "user", principal.Name, "err", err)
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+			return s.denied(c)
+		}
+		return wire.Reply{}, auth.ErrUnavailable
+	}
+	c.after(func() { s.login(principal, fsys, release) })
+	return reply(230, "Logged in."), nil
+}
+
+// denied counts a failed login; too many end the session.
+func (s *session) denied(c *call) (wire.Reply, error) {
+	c.after(func() {
+		s.log.Warn("login refused", "user", s.user)
+		s.user = ""
+		s.failures++
+		if limit := s.cfg.Limits.LoginFailures; limit > 0 && s.failures >= limit {
+			s.ending = true
+		}
+	})
+	return reply(530, "Login incorrect."), nil
+}
+
+// login takes over what PASS found. Guard stands outermost: it is authoritative.
+func (s *session) login(p *auth.Principal, fsys vfs.FS, release func()) {
+	owner := p.Name
+	if p.Anonymous {
+		owner = ""
+	}
+	s.principal = p
+	s.fsys = vfs.Guard(vfs.ForOwner(fsys, owner, s.cfg.Uploads.ShowStaged), s.guard)
+	s.release = release
+	s.cwd = "."
+	rate := s.cfg.Rate
+	if p.Rate != 0 {
+		rate = p.Rate
+	}
+	s.up, s.down = newThrottle(rate), newThrottle(rate)
+	s.log = s.log.With("user", p.Name)
+	s.log.Info("logged in", "anonymous", p.Anonymous)
+}
+
+// logout forgets the user and the data connection that was agreed.
+func (s *session) logout() {
+	if s.release != nil {
+		s.release()
+	}
+	s.user, s.principal, s.fsys, s.release = "", nil, nil, nil
+	s.up, s.down = nil, nil
+	s.log = s.connLog
+	s.cwd = "."
+	s.setEndpoint(nil)
+	s.clearOneShots()
+}
+
+// RFC 959 4.1.1: ACCT is for systems that need an account besides the user; 202
+// says that this one does not.
+func (s *session) cmdAcct(*call) (wire.Reply, error) {
+	return reply(202, "No account is needed."), nil
+}
+
+// RFC 959 4.1.1: SMNT mounts another file system; 202: all there is is mounted.
+func (s *session) cmdSmnt(*call) (wire.Reply, error) {
+	return reply(202, "Everything is mounted already."), nil
+}
+
+func (s *session) cmdCwd(c *call) (wire.Reply, error) {
+	info, err := s.fsys.Stat(c, c.name)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	if !info.IsDir() {
+		return wire.Reply{}, vfs.ErrNotDir
+	}
+	c.after(func() { s.cwd = c.name })
+	return replyf(250, "Working directory is %s.", wire.Quote(display(c.name))), nil
+}
+
+// RFC 959 4.1.1: CDUP "is a special case of CWD", and answers like it.
+func (s *session) cmdCdup(c *call) (wire.Reply, error) {
+	c.name, _ = vfs.Split(s.cwd)
+	if err := s.allow(vfs.OpEnter, c.name); err != nil {
+		return wire.Reply{}, err
+	}
+	return s.cmdCwd(c)
+}
+
+// RFC 959 4.1.1: REIN flushes all I/O and account information, "except to allow
+// any transfer in progress to be completed"; 220 leaves the session as it began.
+func (s *session) cmdRein(*call) (wire.Reply, error) {
+	s.logout()
+	s.parameters = s.defaultParameters()
+	s.startLogin()
+	return reply(220, "Ready for a new user."), nil
+}
+
+// RFC 959 4.1.1: "If file transfer is in progress, the connection will remain
+// open for result response and the server will then close it."
+func (s *session) cmdQuit(*call) (wire.Reply, error) {
+	s.ending = true
+	return reply(221, "Goodbye."), nil
+}
+
+// setEndpoint agrees on a data connection in place of the one before.
+func (s *session) setEndpoint(e dataconn.Endpoint) {
+	if s.endpoint != nil {
+		s.endpoint.Close()
+	}
+	s.endpoint = e
+}

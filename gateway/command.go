@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/ftpgate/ftpgate/gateway/dataconn"
+	"github.com/ftpgate/ftpgate/gateway/wire"
+	"github.com/ftpgate/ftpgate/vfs"
+)
+
+// command is one row of the table that feeds dispatch, gates, argument parsing,
+// permissions, FEAT, HELP and docs/commands.md.
+type command struct {
+	// verb is upper case; "SITE HELP" and "OPTS MLST" are rows of their own.
+	verb string
+	// aliases run the same row (XCWD).
+	aliases []string
+	// run executes the command: on the session's own goroutine if flow is
+	// inline, else on the worker.
+	run handler
+	arg argKind
+	// syntax is the argument as HELP and the documentation show it.
+	syntax string
+	need   need
+	// op is asked for the argument's path before run; "" asks nothing.
+	op   vfs.Op
+	flow flow
+	// during says what happens when the line arrives while a worker runs.
+	during attention
+	// bare is the row that serves the verb without an argument; nil: this one.
+	bare *command
+	// keepsRest leaves the offset of REST and the size of ALLO for the next
+	// command.
+	keepsRest bool
+	// creates answers errors with the codes for names that can't be made.
+	creates bool
+	// caps are the abilities of the store without which the row is absent.
+	caps vfs.Caps
+	// feat returns the row's lines in FEAT; nil: none.
+	feat func(s *session) []string
+	// masked keeps the argument out of the log.
+	masked bool
+	// help is one line for HELP and the documentation.
+	help string
+	rfc  string
+}
+
+// handler runs a command. The reply counts only if the error is nil; replyFor
+// knows what to say otherwise. An empty reply says nothing more.
+type handler func(s *session, c *call) (wire.Reply, error)
+
+// call is one command being run. On the worker, a handler may read the session's
+// state, which does not change meanwhile, and changes it only through after.
+type call struct {
+	context.Context
+	row  *command
+	verb string // as sent, upper case
+	args
+	// rest and allo are the one-shot state that this command consumes.
+	rest, allo int64
+	from       string            // of RNFR
+	endpoint   dataconn.Endpoint // agreed for this transfer
+	task       *task             // nil for inline rows
+	commits    []func()
+}
+
+// args is a parsed argument.
+type args struct {
+	text  string         // as sent
+	given bool           // there was a space behind the verb
+	name  string         // of a path kind
+	num   int64          // of argNumber
+	addr  netip.AddrPort // of argHostPort and argExtended
+}
+
+// after runs change on the session's own goroutine when the command has
+// succeeded, before its reply is sent.
+func (c *call) after(change func()) { c.commits = append(c.commits, change) }
+
+// argKind says how the argument is parsed.
+type argKind uint8
+
+const (
+	argNone     argKind = iota // 501 if there is one
+	argIgnored                 // whatever it is
+	argText                    // 501 if empty
+	argOptText                 // may be missing
+	argPath                    // a path; 501 if empty
+	argOptPath                 // a path; the working directory if missing
+	argList                    // options, then an optional path
+	argNumber                  // a decimal number of bytes
+	argHostPort                // of PORT
+	argExtended                // of EPRT
+)
+
+// need is a set of conditions, each with its reply.
+type need uint8
+
+const (
+	needLogin  need = 1 << iota // 530
+	needData                    // 425: a data connection was agreed
+	needRename                  // 503: RNFR came just before
+)
+
+// flow says which goroutine runs the command.
+type flow uint8
+
+const (
+	inline   flow = iota // touches session state only
+	work                 // touches the file system, the authenticator or Open
+	transfer             // work that uses the data connection: ABOR stops it
+	stream               // work that answers at length: ABOR stops it
+)
+
+// attention says what a line does that arrives while a worker runs.
+type attention uint8
+
+const (
+	queued    attention = iota // waits
+	immediate                  // answered at once if nothing waits before it
+	aborts                     // ABOR: acts at once
+	quits                      // QUIT: remembered, and nothing is read behind it
+)
+
+// table returns every command. The order is that of HELP and the documentation.
+func table() []*command {
+	var rows []*command
+	rows = append(rows, accessCommands()...)
+	rows = append(rows, parameterCommands()...)
+	rows = append(rows, transferCommands()...)
+	rows = append(rows, fileCommands()...)
+	rows = append(rows, listCommands()...)
+	rows = append(rows, informationCommands()...)
+	return rows
+}
+
+// index makes the rows findable by verb and alias.
+func index(rows []*command) map[string]*command {
+	m := make(map[string]*command, len(rows))
+	for _, row := range rows {
+		m[row.verb] = row
+		for _, a := range row.aliases {
+			m[a] = row
+		}
+	}
+	return m
+}

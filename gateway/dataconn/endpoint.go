@@ -1,0 +1,160 @@
+package dataconn
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+)
+
+// Endpoint is how client and server agreed to connect. It serves for one
+// connection.
+type Endpoint interface {
+	// Connect waits for the client, or dials it, until ctx is done.
+	Connect(ctx context.Context) (net.Conn, error)
+	// Close gives up. It may be called at any time, more than once, and ends a
+	// Connect that is waiting.
+	Close() error
+}
+
+// Passive listens for the client (PASV, EPSV).
+type Passive struct {
+	listener net.Listener
+	peer     netip.Addr
+	port     uint16
+	once     sync.Once
+	release  func()
+}
+
+// Listen opens a passive port on the address local, for the host peer alone.
+// Ports that other programs hold are passed over.
+func Listen(ctx context.Context, network Network, ports *Ports, local, peer netip.Addr) (*Passive, error) {
+	for range ports.Size() {
+		port, err := ports.Take()
+		if err != nil {
+			return nil, err
+		}
+		l, err := network.Listen(ctx, netip.AddrPortFrom(local, port))
+		if err == nil {
+			return &Passive{listener: l, peer: host(peer), port: port, release: func() { ports.Put(port) }}, nil
+		}
+		ports.Put(port)
+		if !errors.Is(err, ErrPortTaken) {
+			return nil, err
+		}
+	}
+	return nil, ErrExhausted
+}
+
+// Port is where the client has to connect.
+func (p *Passive) Port() uint16 { return p.port }
+
+// Connect accepts the peer's connection; others are closed at once (RFC 2577:
+// nobody else may take or fill the transfer).
+func (p *Passive) Connect(ctx context.Context) (net.Conn, error) {
+	defer p.Close()
+	stop := context.AfterFunc(ctx, func() { p.Close() })
+	defer stop()
+	for {
+		conn, err := p.listener.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			return nil, err
+		}
+		if AddrOf(conn.RemoteAddr()).Addr() == p.peer {
+			return conn, nil
+		}
+		conn.Close()
+	}
+}
+
+// Close stops listening and gives the port back.
+func (p *Passive) Close() error {
+	var err error
+	p.once.Do(func() {
+		err = p.listener.Close()
+		p.release()
+	})
+	return err
+}
+
+// Active dials the client (PORT, EPRT).
+type Active struct {
+	network       Network
+	local, remote netip.AddrPort
+	once          sync.Once
+	closed        chan struct{}
+}
+
+// NewActive prepares a connection from local to remote. Whether remote may be
+// dialled at all is for CheckPeer to say.
+func NewActive(network Network, local, remote netip.AddrPort) *Active {
+	return &Active{network: network, local: local, remote: remote, closed: make(chan struct{})}
+}
+
+// Connect dials.
+func (a *Active) Connect(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-a.closed:
+			cancel()
+		case <-done:
+		}
+	}()
+	conn, err := a.network.Dial(ctx, a.local, a.remote)
+	if err != nil && ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	return conn, err
+}
+
+// Close ends a Connect that is waiting.
+func (a *Active) Close() error {
+	a.once.Do(func() { close(a.closed) })
+	return nil
+}
+
+// Errors of CheckPeer.
+var (
+	ErrForeignAddress = errors.New("address is not the client's own")
+	ErrPrivilegedPort = errors.New("port is below 1024")
+)
+
+// CheckPeer refuses what would make the server attack others for the client
+// (FTP bounce, RFC 2577 3): an address that is not the client's, a port below 1024.
+func CheckPeer(target netip.AddrPort, client netip.Addr) error {
+	if host(target.Addr()) != host(client) {
+		return ErrForeignAddress
+	}
+	if target.Port() < 1024 {
+		return ErrPrivilegedPort
+	}
+	return nil
+}
+
+// host is addr as it compares: without IPv6 zone, v4-mapped addresses as IPv4.
+func host(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
+
+// AddrOf returns the address of a TCP endpoint with v4-mapped addresses as IPv4;
+// invalid if a is none.
+func AddrOf(a net.Addr) netip.AddrPort {
+	if t, ok := a.(interface{ AddrPort() netip.AddrPort }); ok {
+		ap := t.AddrPort()
+		return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+	}
+	if a == nil {
+		return netip.AddrPort{}
+	}
+	ap, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}

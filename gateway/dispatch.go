@@ -1,0 +1,203 @@
+package gateway
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/ftpgate/ftpgate/gateway/wire"
+)
+
+// dispatch runs one line: split, alias, lookup, need, argument, permission, run,
+// one-shots; in this order, and nowhere else.
+func (s *session) dispatch(line string) {
+	verb, text, given := wire.SplitCommand(line)
+	row, text, given := s.lookup(verb, text, given)
+	s.logCommand(row, verb, text, given)
+	if row == nil {
+		s.clearOneShots()
+		s.send(s.unknownCommand(verb))
+		return
+	}
+	c := &call{Context: s.ctx, row: row, verb: verb, args: args{text: text, given: given}}
+	if refusal := s.admit(c); refusal.Code != 0 {
+		if !row.keepsRest {
+			s.clearOneShots()
+		}
+		s.renameFrom = ""
+		s.send(refusal)
+		return
+	}
+	c.rest, c.allo, c.from = s.rest, s.allo, s.renameFrom
+	s.renameFrom = ""
+	if !row.keepsRest {
+		s.clearOneShots()
+	}
+	if row.flow == inline {
+		r, err := row.run(s, c)
+		s.finish(c, r, err)
+		return
+	}
+	s.attend(c)
+}
+
+// lookup finds the row of a verb, or of a verb with its subcommand.
+func (s *session) lookup(verb, text string, given bool) (*command, string, bool) {
+	if verb == "SITE" || verb == "OPTS" {
+		sub, rest, more := wire.SplitCommand(text)
+		if row := s.srv.commands[verb+" "+sub]; row != nil && s.served(row) {
+			return row, rest, more
+		}
+	}
+	row := s.srv.commands[verb]
+	switch {
+	case row == nil || !s.served(row):
+		return nil, text, given
+	case row.bare != nil && text == "":
+		return row.bare, text, given
+	}
+	return row, text, given
+}
+
+// served reports whether the row exists for this session: before the login what
+// the server could do, afterwards what the user's store can.
+func (s *session) served(row *command) bool {
+	return row.caps == 0 || s.fsys == nil || s.fsys.Caps().Has(row.caps)
+}
+
+// RFC 959 4.2.2: 500 for what is no command. A browser, or another protocol's
+// client made to talk to us (ALPACA), gets no second try; nor does a flood.
+func (s *session) unknownCommand(verb string) wire.Reply {
+	if s.principal == nil {
+		s.unknown++
+		if httpVerb(verb) || s.cfg.Limits.Unknown > 0 && s.unknown > s.cfg.Limits.Unknown {
+			s.ending = true
+			return reply(500, "This is an FTP server.")
+		}
+	}
+	return reply(500, "Unknown command.")
+}
+
+func httpVerb(verb string) bool {
+	switch verb {
+	case "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "PRI":
+		return true
+	}
+	return false
+}
+
+// admit checks needs, argument and permission, and parses the argument. The zero
+// reply admits.
+func (s *session) admit(c *call) wire.Reply {
+	row := c.row
+	if row.need&needLogin != 0 && s.principal == nil {
+		return reply(530, "Log in with USER and PASS first.")
+	}
+	if row.need&needRename != 0 && s.renameFrom == "" {
+		return reply(503, "Send RNFR first.")
+	}
+	if r := s.parseArgument(c); r.Code != 0 {
+		return r
+	}
+	if row.op != "" && s.principal != nil {
+		if err := s.allow(row.op, c.name); err != nil {
+			r, _ := replyFor(err, false, "")
+			return r
+		}
+	}
+	if row.need&needData != 0 && s.endpoint == nil {
+		return reply(425, "Send EPSV, PASV, EPRT or PORT first.")
+	}
+	return wire.Reply{}
+}
+
+func (s *session) parseArgument(c *call) wire.Reply {
+	syntax := func() wire.Reply { return replyf(501, "Syntax: %s.", strings.TrimSpace(c.row.verb+" "+c.row.syntax)) }
+	if strings.ContainsRune(c.text, 0) {
+		return reply(501, "NUL is not allowed.")
+	}
+	var err error
+	switch c.row.arg {
+	case argIgnored, argOptText:
+		return wire.Reply{}
+	case argNone:
+		if c.given && c.text != "" {
+			return syntax()
+		}
+		return wire.Reply{}
+	case argOptPath, argList:
+		path := c.text
+		if c.row.arg == argList {
+			path = skipListOptions(path)
+		}
+		c.text = path
+		c.name, err = resolve(s.cwd, path)
+	default:
+		if c.text == "" {
+			return syntax()
+		}
+	}
+	switch c.row.arg {
+	case argPath:
+		c.name, err = resolve(s.cwd, c.text)
+	case argNumber:
+		var ok bool
+		if c.num, ok = parseSize(c.text); !ok {
+			return syntax()
+		}
+	case argHostPort:
+		c.addr, err = wire.ParseHostPort(c.text)
+	case argExtended:
+		c.addr, err = wire.ParseExtended(c.text)
+	}
+	if err == wire.ErrFamily {
+		return reply(522, "Network protocol not supported, use (1,2).")
+	}
+	if err != nil {
+		return syntax()
+	}
+	return wire.Reply{}
+}
+
+// parseSize reads a number of bytes: decimal digits alone.
+func parseSize(text string) (int64, bool) {
+	n, err := strconv.ParseUint(text, 10, 63)
+	return int64(n), err == nil
+}
+
+// finish ends a command: what it changes takes effect, and its reply is sent.
+func (s *session) finish(c *call, r wire.Reply, err error) {
+	if err != nil {
+		r = s.explain(c, err)
+	} else {
+		for _, change := range c.commits {
+			change()
+		}
+	}
+	s.send(r)
+}
+
+// explain turns an error into its reply, and logs what the client must not see.
+func (s *session) explain(c *call, err error) wire.Reply {
+	ref := s.id + "-" + strconv.Itoa(s.refs+1)
+	r, internal := replyFor(err, c.row.creates, ref)
+	if internal {
+		s.refs++
+		s.log.Error("command failed", "command", c.row.verb, "path", display(c.name), "ref", ref, "err", err)
+	} else if r.Code == 421 {
+		s.ending = true
+	}
+	return r
+}
+
+func (s *session) logCommand(row *command, verb, text string, given bool) {
+	if row != nil {
+		verb = row.verb
+	}
+	switch {
+	case row != nil && row.masked:
+		text = "****"
+	case row == nil && s.principal == nil:
+		text = "" // may be a password that lost its verb
+	}
+	s.log.Debug("command", "verb", verb, "argument", text)
+}

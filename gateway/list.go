@@ -1,0 +1,223 @@
+package gateway
+
+import (
+	"io/fs"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/ftpgate/ftpgate/gateway/wire"
+	"github.com/ftpgate/ftpgate/vfs"
+)
+
+// listed is one entry on its way to the client.
+type listed struct {
+	info     fs.FileInfo
+	dir      string // of the entry
+	typedDir string // the same as the client typed it, with its '/', or ""
+}
+
+// entries are what LIST, NLST and STAT show: what is in a directory, a single
+// file, or what matches a pattern. A name that exists wins over the pattern that it
+// could be.
+func (s *session) entries(c *call) iter.Seq2[*listed, error] {
+	return func(yield func(*listed, error) bool) {
+		first := true
+		for e, err := range s.directory(c) {
+			if err != nil && first {
+				break // no directory
+			}
+			first = false
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+		if !first {
+			return
+		}
+		e := listed{typedDir: c.text[:strings.LastIndexByte(c.text, '/')+1]}
+		e.dir, _ = vfs.Split(c.name)
+		for info, err := range vfs.Glob(c, s.fsys, c.name) {
+			if err == nil && info.IsDir() && !vfs.HasMeta(c.name) {
+				return // the directory is there, and empty
+			}
+			e.info = info
+			if !yield(&e, err) {
+				return
+			}
+		}
+	}
+}
+
+// directory are the entries of the directory itself.
+func (s *session) directory(c *call) iter.Seq2[*listed, error] {
+	e := listed{dir: c.name, typedDir: c.text}
+	if c.text != "" && !strings.HasSuffix(c.text, "/") {
+		e.typedDir += "/"
+	}
+	return func(yield func(*listed, error) bool) {
+		for info, err := range s.fsys.ReadDir(c, c.name, "") {
+			e.info = info
+			if !yield(&e, err) {
+				return
+			}
+		}
+	}
+}
+
+// listing sends a listing on the data connection. The first entry is fetched
+// before 150, so that a missing directory never gets one.
+func (s *session) listing(c *call, entries iter.Seq2[*listed, error], format func([]byte, *listed) []byte) (wire.Reply, error) {
+	defer c.endpoint.Close()
+	next, stop := iter.Pull2(entries)
+	defer stop()
+	e, err, more := next()
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	conn, done, err := s.openData(c, "Here comes the directory listing.")
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	defer done()
+	p := s.pump(c, conn, s.down)
+	err = s.streamed(c, func(yield func(*listed, error) bool) {
+		for more && yield(e, err) {
+			e, err, more = next()
+		}
+	}, format, p.write)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	finishSending(conn)
+	return reply(226, "Transfer complete."), nil
+}
+
+// A listing is sent when this much has come together; the first part sooner, and
+// every part after this time at the latest.
+const (
+	firstFlush = 4 << 10
+	laterFlush = 64 << 10
+	flushAfter = 50 * time.Millisecond
+)
+
+// streamed formats entries as lines and hands them on in pieces. Names that would
+// break the protocol are left out.
+func (s *session) streamed(c *call, entries iter.Seq2[*listed, error], format func([]byte, *listed) []byte, write func([]byte) error) error {
+	var buf []byte
+	hidden := 0
+	limit, last := firstFlush, time.Now()
+	for e, err := range entries {
+		if err != nil {
+			return err
+		}
+		if !vfs.ValidElement(e.info.Name()) {
+			hidden++
+			continue
+		}
+		buf = append(format(buf, e), "\r\n"...)
+		if len(buf) < limit && time.Since(last) < flushAfter {
+			continue
+		}
+		if err := write(buf); err != nil {
+			return err
+		}
+		buf, limit, last = buf[:0], laterFlush, time.Now()
+		if err := vfs.ContextError(c, "list", c.name); err != nil {
+			return err
+		}
+	}
+	if hidden > 0 {
+		s.log.Warn("names with characters that FTP can't show were left out of a listing", "path", display(c.name), "names", hidden)
+	}
+	if len(buf) == 0 {
+		return nil
+	}
+	return write(buf)
+}
+
+// longEntry is an entry for LIST: links show as such.
+func longEntry(e *listed) wire.Entry {
+	w := entryOf(e.info)
+	if t := vfs.AttrOf(e.info).Target; t != "" {
+		w.Target = display(t)
+	}
+	w.Name = e.info.Name()
+	return w
+}
+
+// factEntry is an entry for MLST and MLSD (RFC 3659 7.5): a link inside the root
+// shows what it leads to.
+func (s *session) factEntry(c *call, info fs.FileInfo, dir, shown string) wire.Entry {
+	name := vfs.Join(dir, info.Name())
+	if info.Mode()&fs.ModeSymlink != 0 {
+		if target, err := s.fsys.Stat(c, name); err == nil {
+			info = target
+		}
+	}
+	w := entryOf(info)
+	w.Name = shown
+	w.Perm = s.perm(info, name)
+	return w
+}
+
+func entryOf(info fs.FileInfo) wire.Entry {
+	attr := vfs.AttrOf(info)
+	w := wire.Entry{
+		Size: info.Size(), Modify: info.ModTime(), Create: attr.Created, Unique: attr.Unique,
+		MediaType: attr.MediaType, Mode: info.Mode().Perm(), Owner: attr.Owner, Group: attr.Group,
+	}
+	switch {
+	case info.IsDir():
+		w.Type = wire.Dir
+	case info.Mode()&fs.ModeSymlink != 0:
+		w.Type = wire.Link
+	}
+	return w
+}
+
+// permLetter is one letter of the fact perm: it is given where all of caps are
+// there and op is allowed.
+type permLetter struct {
+	letter byte
+	op     vfs.Op
+	caps   vfs.Caps
+}
+
+// filePerms and dirPerms are RFC 3659 7.5.5.
+func filePerms() [5]permLetter {
+	return [...]permLetter{
+		{'a', vfs.OpAppend, vfs.CanWrite | vfs.CanAppend}, {'d', vfs.OpRemove, vfs.CanWrite},
+		{'f', vfs.OpRename, vfs.CanWrite}, {'r', vfs.OpRead, 0}, {'w', vfs.OpOverwrite, vfs.CanWrite},
+	}
+}
+
+func dirPerms() [7]permLetter {
+	return [...]permLetter{
+		{'c', vfs.OpWrite, vfs.CanWrite}, {'d', vfs.OpRmdir, vfs.CanWrite}, {'e', vfs.OpEnter, 0},
+		{'f', vfs.OpRename, vfs.CanWrite | vfs.CanRenameDir}, {'l', vfs.OpList, 0},
+		{'m', vfs.OpMkdir, vfs.CanWrite}, {'p', vfs.OpRemove, vfs.CanWrite},
+	}
+}
+
+// perm tells what this user may really do with name.
+func (s *session) perm(info fs.FileInfo, name string) string {
+	var letters [8]byte
+	n := 0
+	add := func(p permLetter) {
+		if s.fsys.Caps().Has(p.caps) && s.guard(p.op, name) == nil {
+			letters[n] = p.letter
+			n++
+		}
+	}
+	if info.IsDir() {
+		for _, p := range dirPerms() {
+			add(p)
+		}
+	} else {
+		for _, p := range filePerms() {
+			add(p)
+		}
+	}
+	return string(letters[:n])
+}

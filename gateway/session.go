@@ -1,0 +1,220 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/ftpgate/ftpgate/auth"
+	"github.com/ftpgate/ftpgate/gateway/dataconn"
+	"github.com/ftpgate/ftpgate/gateway/wire"
+	"github.com/ftpgate/ftpgate/vfs"
+)
+
+// maxQueue is how many lines wait while a worker runs. When it is full, nothing
+// more is read, and TCP pushes back.
+const maxQueue = 8
+
+// session is one control connection. One goroutine, the owner, runs it: it reads
+// lines, writes every reply, and cancels the worker, of which there is at most
+// one. Only the owner changes a session, and none of its fields needs a lock.
+type session struct {
+	srv  *Server
+	cfg  *Config
+	conn net.Conn
+	in   *wire.LineReader
+	out  []byte
+
+	ctx    context.Context // ends with the session; its values reach backends
+	remote netip.AddrPort
+	local  netip.AddrPort
+
+	id      string
+	refs    int // references given out for internal errors
+	log     *slog.Logger
+	connLog *slog.Logger // log without what the login added
+
+	user      string // of USER, until PASS
+	principal *auth.Principal
+	fsys      vfs.FS
+	release   func()
+	cwd       string
+	failures  int
+	unknown   int
+	deadline  time.Time // of the login; zero when logged in
+
+	parameters
+	rest       int64  // of REST
+	allo       int64  // of ALLO
+	renameFrom string // of RNFR
+	endpoint   dataconn.Endpoint
+	up, down   *throttle
+
+	task    *task    // the worker, while it runs
+	queue   []string // lines that wait for the worker
+	readErr error    // how reading the control connection ended
+	ending  bool     // after the next reply
+	broken  bool     // replies can't be written any more
+	final   wire.Reply
+}
+
+// parameters are those of the transfer; REIN resets them, USER does not.
+type parameters struct {
+	typ     byte // 'A' or 'I'
+	epsvAll bool
+	facts   wire.FactSet
+}
+
+func (s *session) defaultParameters() parameters {
+	return parameters{typ: s.cfg.DefaultType, epsvAll: s.epsvAll, facts: defaultFacts}
+}
+
+// defaultFacts are those that MLST gives unless OPTS MLST chose others.
+const defaultFacts = wire.AllFacts &^ (wire.FactOwner | wire.FactGroup)
+
+func newSession(srv *Server, cfg *Config, conn net.Conn, id string) *session {
+	s := &session{
+		srv: srv, cfg: cfg, conn: conn, id: id, cwd: ".",
+		in:     wire.NewLineReader(conn, max(cfg.Limits.LineLength, 64)),
+		remote: dataconn.AddrOf(conn.RemoteAddr()),
+		local:  dataconn.AddrOf(conn.LocalAddr()),
+	}
+	s.parameters = s.defaultParameters()
+	s.connLog = cfg.Logger.With("session", id, "remote", s.remote)
+	s.log = s.connLog
+	return s
+}
+
+// run is the owner's life.
+func (s *session) run() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.ctx = ctx
+	defer s.close()
+	s.log.Debug("connected", "local", s.local)
+	s.startLogin()
+	s.send(reply(220, bannerLines(s.cfg.Banner)...))
+	for !s.ending && !s.broken {
+		line, ok := s.nextLine()
+		if !ok {
+			break
+		}
+		s.dispatch(line)
+	}
+	if s.final.Code != 0 {
+		s.send(s.final)
+	}
+}
+
+func (s *session) close() {
+	s.setEndpoint(nil)
+	if s.release != nil {
+		s.release()
+	}
+	s.conn.Close()
+	s.log.Debug("disconnected")
+}
+
+func (s *session) startLogin() {
+	s.deadline = time.Time{}
+	if t := s.cfg.Timeouts.Login; t > 0 {
+		s.deadline = time.Now().Add(t)
+	}
+}
+
+// nextLine returns a line that waited, else reads one. It is false when the
+// session is over; final is then what is left to say.
+func (s *session) nextLine() (string, bool) {
+	if len(s.queue) > 0 && !s.srv.isDraining() {
+		line := s.queue[0]
+		s.queue = s.queue[1:]
+		return line, true
+	}
+	if s.readErr == nil {
+		_ = s.conn.SetReadDeadline(s.readDeadline())
+		if s.srv.isDraining() { // after the deadline was set: see Server.Shutdown
+			s.final = reply(421, "Server is shutting down.")
+			return "", false
+		}
+		var line string
+		if line, s.readErr = s.in.ReadLine(); s.readErr == nil {
+			return line, true
+		}
+	}
+	s.final = s.farewell(s.readErr)
+	return "", false
+}
+
+func (s *session) readDeadline() time.Time {
+	var d time.Time
+	if t := s.cfg.Timeouts.Idle; t > 0 {
+		d = time.Now().Add(t)
+	}
+	if s.principal == nil && !s.deadline.IsZero() && (d.IsZero() || s.deadline.Before(d)) {
+		d = s.deadline
+	}
+	return d
+}
+
+// farewell is the last reply after reading ended with err; none if nobody is
+// there to hear it.
+func (s *session) farewell(err error) wire.Reply {
+	switch {
+	case errors.Is(err, wire.ErrLineTooLong):
+		s.log.Warn("command line too long")
+		return reply(500, "Command line too long.")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		switch {
+		case s.srv.isDraining():
+			return reply(421, "Server is shutting down.")
+		case s.principal == nil && !s.deadline.IsZero() && !time.Now().Before(s.deadline):
+			return reply(421, "Login took too long.")
+		}
+		return reply(421, "Idle for too long.")
+	case !errors.Is(err, io.EOF):
+		s.log.Debug("control connection failed", "err", err)
+	}
+	return wire.Reply{}
+}
+
+// send writes a reply. A client that does not take it within the time ends the
+// session.
+func (s *session) send(r wire.Reply) {
+	if s.broken || r.Code == 0 {
+		return
+	}
+	s.out = r.AppendTo(s.out[:0])
+	s.write(s.out)
+	if cap(s.out) > 4<<10 {
+		s.out = nil
+	}
+}
+
+func (s *session) write(p []byte) {
+	if s.broken {
+		return
+	}
+	if t := s.cfg.Timeouts.Write; t > 0 {
+		_ = s.conn.SetWriteDeadline(time.Now().Add(t))
+	}
+	if _, err := s.conn.Write(p); err != nil {
+		s.log.Debug("reply could not be written", "err", err)
+		s.broken = true
+	}
+}
+
+// clearOneShots forgets what only the next command may use.
+func (s *session) clearOneShots() { s.rest, s.allo, s.renameFrom = 0, 0, "" }
+
+// guard is what vfs.Guard asks.
+func (s *session) guard(op vfs.Op, name string) error { return s.principal.Policy.Allow(op, name) }
+
+// allow is the dispatcher's cheap question to the same policy.
+func (s *session) allow(op vfs.Op, name string) error {
+	return vfs.PathError(string(op), name, s.guard(op, name))
+}

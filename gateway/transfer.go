@@ -1,0 +1,259 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"time"
+
+	"github.com/ftpgate/ftpgate/gateway/wire"
+	"github.com/ftpgate/ftpgate/vfs"
+)
+
+// openData brings the data connection about and says 150. The connection closes
+// when the command's context ends, which is how ABOR and shutdown reach a worker
+// that is blocked on it; done closes it at the end. A client that never connects gets 425 and has changed
+// nothing.
+func (s *session) openData(c *call, text string) (conn net.Conn, done func(), err error) {
+	ctx := c.Context
+	if t := s.cfg.Timeouts.DataOpen; t > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, t, errDataDeadline)
+		defer cancel()
+	}
+	conn, err = c.endpoint.Connect(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, nil, context.Cause(ctx)
+		}
+		s.log.Warn("data connection failed", "command", c.row.verb, "err", err)
+		return nil, nil, errDataOpen
+	}
+	stop := context.AfterFunc(c, func() { conn.Close() })
+	c.task.tell(event{kind: evReply, reply: reply(150, text)})
+	return conn, func() {
+		stop()
+		conn.Close()
+	}, nil
+}
+
+// typeName is for the text of 150.
+func (s *session) typeName() string {
+	if s.typ == 'A' {
+		return "ASCII"
+	}
+	return "BINARY"
+}
+
+// retrieve sends a file. What can be refused is refused before 150.
+func (s *session) retrieve(c *call) (wire.Reply, error) {
+	defer c.endpoint.Close()
+	start := time.Now()
+	offset := c.rest
+	if s.typ == 'A' {
+		offset = 0 // the offset counts bytes as sent: those before it are skipped
+	}
+	f, err := s.fsys.Open(c, c.name, offset, -1)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	defer f.Close()
+	text := "Opening " + s.typeName() + " mode data connection."
+	if info, err := f.Stat(); err == nil && s.typ != 'A' {
+		text = replyf(0, "Opening BINARY mode data connection (%d bytes).", max(info.Size()-offset, 0)).Lines[0]
+	}
+	conn, done, err := s.openData(c, text)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	defer done()
+	p := s.pump(c, conn, s.down)
+	if s.typ == 'A' {
+		err = p.sendText(f, c.rest)
+	} else {
+		err = p.send(f)
+	}
+	if err == nil {
+		finishSending(conn)
+	}
+	s.logTransfer(c, "download", start, err)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	return reply(226, "Transfer complete."), nil
+}
+
+// store receives a file. The order is fixed: checks, data connection, 150,
+// Create, bytes, the decision whether that was all, Commit, 226.
+func (s *session) store(c *call, opt vfs.CreateOptions, text string) (wire.Reply, error) {
+	defer c.endpoint.Close()
+	start := time.Now()
+	if err := s.mayCreate(c); err != nil {
+		return wire.Reply{}, err
+	}
+	if opt.Mode == vfs.WriteAt && s.typ == 'A' {
+		offset, err := s.storedOffset(c, opt.Offset)
+		if err != nil {
+			return wire.Reply{}, err
+		}
+		opt.Offset = offset
+	}
+	conn, done, err := s.openData(c, text)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	defer done()
+	w, err := s.fsys.Create(c, c.name, opt)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	defer w.Abort()
+	err = s.receive(c, conn, w)
+	if err == nil {
+		err = w.Commit()
+	} else {
+		s.keep(c, w, err)
+	}
+	s.logTransfer(c, "upload", start, err)
+	if err != nil {
+		return wire.Reply{}, err
+	}
+	return reply(226, "Transfer complete."), nil
+}
+
+// mayCreate are the cheap checks before 150. A store without real directories
+// would have to be asked over the network; there Create says it.
+func (s *session) mayCreate(c *call) error {
+	if !s.fsys.Caps().Has(vfs.RealDirs) {
+		return nil
+	}
+	parent, _ := vfs.Split(c.name)
+	info, err := s.fsys.Stat(c, parent)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		return vfs.ErrNotDir
+	}
+	info, err = s.fsys.Stat(c, c.name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.IsDir():
+		return vfs.ErrIsDir
+	case c.row.op == vfs.OpWrite && !vfs.AttrOf(info).Staged:
+		return s.overwritable(c.name)
+	}
+	return nil
+}
+
+// overwritable is fs.ErrExist for who may write but not overwrite.
+func (s *session) overwritable(name string) error {
+	if s.allow(vfs.OpOverwrite, name) != nil {
+		return fs.ErrExist
+	}
+	return nil
+}
+
+// receive moves the bytes and finds out whether they were all: nil means that
+// the upload is whole and shall be committed.
+func (s *session) receive(c *call, conn net.Conn, w vfs.Writer) error {
+	p := s.pump(c, conn, s.up)
+	var err error
+	if s.typ == 'A' {
+		err = p.receiveText(w)
+	} else {
+		err = p.receive(w)
+	}
+	if err != nil {
+		return err
+	}
+	n := c.task.bytes.Load()
+	whole := w.Offset() + n
+	proved := c.allo > 0 && s.typ == 'I' && (n == c.allo || whole == c.allo)
+	if c.allo > whole && s.typ == 'I' {
+		return errIncomplete
+	}
+	conn.Close() // clients wait for it before they listen for 226
+	c.task.tell(event{kind: evEnded, proved: proved})
+	syncErr := w.Sync() // beside the owner's decision
+	select {
+	case err = <-c.task.verdict:
+	case <-c.Done():
+		err = context.Cause(c)
+	}
+	if err == nil {
+		err = syncErr
+	}
+	return err
+}
+
+// keep parks an upload that did not end well, so that its user can go on with it.
+// Text can't be continued by offset, and a name made by STOU is not known to the
+// client.
+func (s *session) keep(c *call, w vfs.Writer, cause error) {
+	if s.typ == 'A' || c.row.verb == "STOU" || !s.fsys.Caps().Has(vfs.CanPark) {
+		_ = w.Abort()
+		return
+	}
+	err := w.Park()
+	switch {
+	case err == nil:
+		s.log.Info("upload parked", "path", display(c.name), "bytes", w.Offset()+c.task.bytes.Load(), "cause", cause)
+	case !errors.Is(err, errors.ErrUnsupported):
+		s.log.Error("upload could not be parked and is lost", "path", display(c.name), "err", err)
+	}
+}
+
+// storedOffset is the offset in the stored file at which its text as sent is at
+// sent (RFC 3659 5: REST counts what goes over the data connection).
+func (s *session) storedOffset(c *call, sent int64) (int64, error) {
+	if sent == 0 {
+		return 0, nil
+	}
+	f, err := s.fsys.Open(c, c.name, 0, -1)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	buf := s.srv.buffer()
+	defer s.srv.recycle(buf)
+	var enc wire.ASCIIEncoder
+	var out []byte
+	var stored, seen int64
+	for {
+		n, err := f.Read(*buf)
+		for i := range n {
+			out = enc.Append(out[:0], (*buf)[i:i+1])
+			stored++
+			if seen += int64(len(out)); seen >= sent {
+				if seen > sent {
+					return 0, &vfs.OffsetError{Offset: sent, Accept: seen - int64(len(out))}
+				}
+				return stored, nil
+			}
+		}
+		if err == io.EOF {
+			return 0, &vfs.OffsetError{Offset: sent, Accept: seen}
+		}
+		if err != nil {
+			return 0, err
+		}
+		if err := vfs.ContextError(c, "read", c.name); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (s *session) logTransfer(c *call, kind string, start time.Time, err error) {
+	args := []any{"path", display(c.name), "bytes", c.task.bytes.Load(), "seconds", time.Since(start).Seconds(), "offset", c.rest}
+	if err != nil {
+		s.log.Warn(kind+" failed", append(args, "err", err)...)
+		return
+	}
+	s.log.Info(kind, args...)
+}
