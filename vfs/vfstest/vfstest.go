@@ -39,7 +39,7 @@ type Harness struct {
 	// stores; 0 is 2500.
 	MaxEntries int
 	// Large is the size in bytes of the largest file that is written, 0 is
-	// 6 MiB + 7. A store with parts needs more than one.
+	// 2 MiB + 7. A store with parts needs more than one of them.
 	Large int
 	// ModelSteps is the number of random operations that Run does, 0 is 400.
 	ModelSteps int
@@ -56,7 +56,7 @@ func (h Harness) withDefaults() Harness {
 		h.MaxEntries = 2500
 	}
 	if h.Large == 0 {
-		h.Large = 6<<20 + 7
+		h.Large = 2<<20 + 7
 	}
 	if h.ModelSteps == 0 {
 		h.ModelSteps = 400
@@ -199,11 +199,22 @@ func (s *store) read(name string, offset, length int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := io.ReadAll(f)
+	data, err := slurp(f)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	return data, err
+}
+
+// slurp reads f to the end, into memory of about the right size; the result is
+// never nil.
+func slurp(f fs.File) ([]byte, error) {
+	var buf bytes.Buffer
+	if info, err := f.Stat(); err == nil {
+		buf.Grow(int(info.Size()) + bytes.MinRead)
+	}
+	_, err := buf.ReadFrom(f)
+	return buf.Bytes(), err
 }
 
 // holds checks that name is a file with exactly this content, by reading and by
