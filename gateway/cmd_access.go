@@ -17,7 +17,7 @@ func accessCommands() []*command {
 		{verb: "PASS", run: (*session).cmdPass, arg: argOptText, syntax: "<password>", flow: work, masked: true, help: "Complete the login.", rfc: "959"},
 		{verb: "ACCT", run: (*session).cmdAcct, arg: argText, syntax: "<account>", masked: true, help: "Not needed here.", rfc: "959"},
 		{verb: "CWD", aliases: []string{"XCWD"}, run: (*session).cmdCwd, arg: argPath, syntax: "<path>", need: needLogin, op: vfs.OpEnter, flow: work, help: "Change the working directory.", rfc: "959"},
-		{verb: "CDUP", aliases: []string{"XCUP"}, run: (*session).cmdCdup, arg: argNone, need: needLogin, flow: work, help: "Change to the parent directory.", rfc: "959"},
+		{verb: "CDUP", aliases: []string{"XCUP"}, run: (*session).cmdCwd, arg: argParent, need: needLogin, op: vfs.OpEnter, flow: work, help: "Change to the parent directory.", rfc: "959"},
 		{verb: "SMNT", run: (*session).cmdSmnt, arg: argPath, syntax: "<path>", need: needLogin, help: "Not needed here.", rfc: "959"},
 		{verb: "REIN", run: (*session).cmdRein, arg: argNone, help: "Log out, and stay connected.", rfc: "959"},
 		{verb: "QUIT", run: (*session).cmdQuit, arg: argIgnored, during: quits, help: "End the session, after a running transfer.", rfc: "959"},
@@ -122,6 +122,7 @@ func (s *session) cmdSmnt(*call) (wire.Reply, error) {
 	return reply(202, "Everything is mounted already."), nil
 }
 
+// RFC 959 4.1.1: CDUP "is a special case of CWD", and answers like it.
 func (s *session) cmdCwd(c *call) (wire.Reply, error) {
 	info, err := s.fsys.Stat(c, c.name)
 	if err != nil {
@@ -132,15 +133,6 @@ func (s *session) cmdCwd(c *call) (wire.Reply, error) {
 	}
 	c.after(func() { s.cwd = c.name })
 	return replyf(250, "Working directory is %s.", wire.Quote(display(c.name))), nil
-}
-
-// RFC 959 4.1.1: CDUP "is a special case of CWD", and answers like it.
-func (s *session) cmdCdup(c *call) (wire.Reply, error) {
-	c.name, _ = vfs.Split(s.cwd)
-	if err := s.allow(vfs.OpEnter, c.name); err != nil {
-		return wire.Reply{}, err
-	}
-	return s.cmdCwd(c)
 }
 
 // RFC 959 4.1.1: REIN flushes all I/O and account information, "except to allow

@@ -65,7 +65,7 @@ func (s *session) helpList(title string, pick func(verb string) (string, bool)) 
 				continue
 			}
 			if line.Len() > 64 {
-				lines = append(lines, line.String())
+				lines = append(lines, strings.TrimRight(line.String(), " "))
 				line.Reset()
 			}
 			fmt.Fprintf(&line, "%-8s", shown)

@@ -16,7 +16,7 @@ func transferCommands() []*command {
 	return []*command{
 		{verb: "RETR", run: (*session).cmdRetr, arg: argPath, syntax: "<path>", need: need, op: vfs.OpRead, flow: transfer, help: "Download a file.", rfc: "959"},
 		{verb: "STOR", run: (*session).cmdStor, arg: argPath, syntax: "<path>", need: need, op: vfs.OpWrite, flow: transfer, creates: true, help: "Upload a file.", rfc: "959"},
-		{verb: "STOU", run: (*session).cmdStou, arg: argOptText, syntax: "[prefix]", need: need, flow: transfer, creates: true, help: "Upload a file under a name of its own.", rfc: "959, 1123"},
+		{verb: "STOU", run: (*session).cmdStou, arg: argOptPath, syntax: "[prefix]", need: need, op: vfs.OpWrite, flow: transfer, creates: true, help: "Upload a file under a name of its own.", rfc: "959, 1123"},
 		{verb: "APPE", run: (*session).cmdAppe, arg: argPath, syntax: "<path>", need: need, op: vfs.OpAppend, flow: transfer, creates: true, help: "Append to a file, or go on with an upload.", rfc: "959"},
 		{verb: "ALLO", run: (*session).cmdAllo, arg: argText, syntax: "<bytes> [R <bytes>]", need: needLogin, keepsRest: true, help: "Announce the size of an upload.", rfc: "959"},
 		{verb: "REST", run: (*session).cmdRest, arg: argNumber, syntax: "<offset>", need: needLogin, keepsRest: true, feat: feature("REST STREAM"), help: "Begin the next transfer at this offset.", rfc: "3659"},
@@ -57,10 +57,6 @@ func (s *session) cmdStou(c *call) (wire.Reply, error) {
 	typed += "." + rand.Text()[:12]
 	var err error
 	if c.name, err = resolve(s.cwd, typed); err != nil {
-		c.endpoint.Close()
-		return wire.Reply{}, err
-	}
-	if err := s.allow(vfs.OpWrite, c.name); err != nil {
 		c.endpoint.Close()
 		return wire.Reply{}, err
 	}

@@ -87,6 +87,7 @@ const (
 	argText                    // 501 if empty
 	argOptText                 // may be missing
 	argPath                    // a path; 501 if empty
+	argParent                  // none; the path is the parent of the working directory
 	argOptPath                 // a path; the working directory if missing
 	argList                    // options, then an optional path
 	argNumber                  // a decimal number of bytes

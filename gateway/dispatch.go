@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ftpgate/ftpgate/gateway/wire"
+	"github.com/ftpgate/ftpgate/vfs"
 )
 
 // dispatch runs one line: split, alias, lookup, need, argument, permission, run,
@@ -119,7 +120,8 @@ func (s *session) parseArgument(c *call) wire.Reply {
 	switch c.row.arg {
 	case argIgnored, argOptText:
 		return wire.Reply{}
-	case argNone:
+	case argNone, argParent:
+		c.name, _ = vfs.Split(s.cwd)
 		if c.given && c.text != "" {
 			return syntax()
 		}

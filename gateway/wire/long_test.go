@@ -77,9 +77,8 @@ func TestAppendLong(t *testing.T) {
 	}
 }
 
-// longLine is what clients look for in a line: nine words, the name behind the
-// single space after the ninth. It is written from the parsers of lftp, curl,
-// FileZilla, WinSCP and Python's ftputil, which agree on this form.
+// longLine is what a parser of "ls -l" looks for: eight words, the name behind
+// the single space after the eighth. lftp reads lines of this form, links included.
 var longLine = regexp.MustCompile(`^([-dl])([rwx-]{9}) +(\d+) (\S+) +(\S+) +(\d+) ` +
 	`(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) (\d\d) (\d\d:\d\d| \d{4}) ([^\x00\r\n]*)$`)
 
