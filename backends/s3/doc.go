@@ -1,0 +1,36 @@
+// Package s3 is a vfs.FS over a bucket of Amazon S3 or of any store that speaks
+// its protocol.
+//
+// # Names
+//
+// The name "a/b" is the key PREFIX + "a/b". A directory exists while any key lies
+// below "a/", if only the empty marker "a/" that Mkdir writes; when the last file
+// of a directory without a marker goes, the marker is written first, so that the
+// directory does not vanish under the client. Where "a" and "a/b" are both keys,
+// the directory is what listings and Stat show, and Open reaches the object. Keys
+// that FTP cannot show (an empty segment, "..", a line feed, a segment over 255
+// bytes) are left out of listings, counted and logged. The element ".ftpgate" is
+// the gateway's own: it is hidden, and refused in every name.
+//
+// # Uploads
+//
+// An upload that fits into one part is one PutObject at Commit. A longer one is a
+// multipart upload on the final key, of which S3 shows nothing before it is
+// completed. Parts are 8 MiB, doubling every 1,000 parts, at most four on their
+// way; their buffers grow with the bytes that really arrived and come from one
+// budget that all transfers of the FS share. While the budget is used up, a reader
+// waits, and TCP makes the client wait.
+//
+// # Downloads
+//
+// The first GET tells size and ETag; every further one of the same file carries
+// the ETag as If-Match, so that a cut connection is taken up at the exact byte and
+// never goes on in another version.
+//
+// # Consistency
+//
+// All decisions rest on single requests; there is no state beside the bucket. What
+// S3 can't do in one step (a rename is a copy and a deletion) is not announced as
+// atomic by Caps. Conditional writes, which make NoReplace race-free, are tried at
+// Open.
+package s3

@@ -1,0 +1,126 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/ftpgate/ftpgate/vfs"
+)
+
+// FS is a bucket, or the part of it below a prefix, as a vfs.FS. Its methods may be
+// called concurrently.
+type FS struct {
+	client  *awss3.Client
+	bucket  string
+	prefix  string // empty or ending in '/'
+	profile profile
+	tuning  tuning
+	caps    vfs.Caps
+	facts   facts
+	log     *slog.Logger
+	opened  time.Time // stands for the time of directories, which have none
+	buffers *budget
+	leaving departures
+}
+
+// facts are what the probe at the start learned of the store.
+type facts struct {
+	readOnly   bool // the credentials may not write
+	putOnce    bool // PutObject honours If-None-Match
+	finishOnce bool // CompleteMultipartUpload honours If-None-Match
+	etagIsMD5  bool // the ETag of a part is the MD5 of its bytes
+	plainKeys  bool // listings can't encode keys, and so show only what XML can say
+}
+
+// Open connects to the bucket and checks it: that it is there, that the
+// credentials are right, and which conditional writes it knows. Its errors are one
+// line for the operator and come within a few seconds. ctx governs Open only.
+func Open(ctx context.Context, o Options) (*FS, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	o.tuning = o.tuning.withDefaults()
+	f := &FS{
+		bucket: o.Bucket, tuning: o.tuning, log: o.Logger, opened: time.Now().UTC().Truncate(time.Second),
+		buffers: newBudget(o.Buffers, o.tuning.bufferWait),
+	}
+	if o.Prefix != "" {
+		f.prefix = o.Prefix + "/"
+	}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, o.tuning.check, errCheckTime)
+	defer cancel()
+	var err error
+	if f.client, f.profile, err = newClient(ctx, o); err != nil {
+		return nil, o.problem(ctx, nil, err)
+	}
+	if err := f.check(ctx); err != nil {
+		return nil, o.problem(ctx, f.client, err)
+	}
+	if f.facts.readOnly = o.ReadOnly; !o.ReadOnly {
+		if err := f.probe(ctx); err != nil {
+			return nil, o.problem(ctx, f.client, err)
+		}
+	}
+	f.caps = f.facts.caps()
+	f.log.Info("bucket opened", "bucket", f.bucket, "prefix", f.prefix, "provider", string(f.profile.provider), "caps", f.caps.String())
+	return f, nil
+}
+
+func (o *Options) validate() error {
+	switch {
+	case o.Bucket == "":
+		return errors.New("s3: the bucket is missing")
+	case o.Buffers == 0:
+		o.Buffers = defaultBuffers
+	case o.Buffers < minBuffers:
+		return errors.New("s3: the buffers are below 64 MiB")
+	}
+	if err := checkPrefix(o.Prefix); err != nil {
+		return err
+	}
+	return o.Provider.check()
+}
+
+func (k facts) caps() vfs.Caps {
+	if k.readOnly {
+		return vfs.AtomicCommit
+	}
+	c := vfs.CanWrite | vfs.CanCopy | vfs.AtomicCommit
+	if k.putOnce && k.finishOnce {
+		c |= vfs.CanNoReplace
+	}
+	return c
+}
+
+// Caps is constant for the life of the FS.
+func (f *FS) Caps() vfs.Caps { return f.caps }
+
+// Close releases idle connections. Transfers should have ended before.
+func (f *FS) Close() error {
+	if g, ok := f.client.Options().HTTPClient.(*stallGuard); ok {
+		g.next.CloseIdleConnections()
+	}
+	return nil
+}
+
+// writable returns the key of name for a change.
+func (f *FS) writable(op, name string) (string, error) {
+	key, err := f.key(op, name)
+	if err == nil && f.facts.readOnly {
+		err = &fs.PathError{Op: op, Path: name, Err: fs.ErrPermission}
+	}
+	return key, err
+}
+
+// detached returns a context for clean-up, which survives ctx for a bounded time.
+func (f *FS) detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), f.tuning.cleanup)
+}

@@ -1,0 +1,105 @@
+package s3
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"go.uber.org/goleak"
+
+	"github.com/ftpgate/ftpgate/backends/s3/s3fake"
+	"github.com/ftpgate/ftpgate/vfs"
+	"github.com/ftpgate/ftpgate/vfs/vfstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fastTuning makes retries quick.
+var fastTuning = tuning{backoff: time.Millisecond}
+
+func fakeOptions(s *s3fake.Server, prefix string) Options {
+	return Options{
+		Bucket: s.Bucket(), Prefix: prefix, Endpoint: s.URL, Region: "us-east-1",
+		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+		tuning:      fastTuning,
+	}
+}
+
+// open opens a bucket and checks at the end of the test that no multipart upload
+// and no memory is left.
+func open(t testing.TB, s *s3fake.Server, o Options) *FS {
+	t.Helper()
+	f, err := Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !f.buffers.sem.TryAcquire(f.buffers.total) {
+			t.Error("memory of the budget is still held")
+		} else {
+			f.buffers.sem.Release(f.buffers.total)
+		}
+		if left := s.OpenUploads(); len(left) > 0 {
+			t.Errorf("multipart uploads are left open: %q", left)
+		}
+		f.Close()
+	})
+	return f
+}
+
+// fake starts a server and opens its bucket below "pre/fix".
+func fake(t testing.TB, opt s3fake.Options, change ...func(*Options)) (*s3fake.Server, *FS) {
+	s := s3fake.New(t, opt)
+	o := fakeOptions(s, "pre/fix")
+	for _, c := range change {
+		c(&o)
+	}
+	return s, open(t, s, o)
+}
+
+func TestContract(t *testing.T) {
+	for _, v := range []struct {
+		name   string
+		opt    s3fake.Options
+		change func(*Options)
+	}{
+		{"generic", s3fake.Options{RefuseChecksums: true}, func(o *Options) {}},
+		{"parts", s3fake.Options{MinPart: 64 << 10}, func(o *Options) {
+			o.tuning.part, o.tuning.minPart, o.tuning.copyLimit, o.tuning.copyPart = 64<<10, 64<<10, 1<<20, 128<<10
+		}},
+		{"aws", s3fake.Options{MinPart: 64 << 10}, func(o *Options) {
+			o.Provider, o.tuning.part, o.tuning.minPart = AWS, 64<<10, 64<<10
+		}},
+		{"r2", s3fake.Options{EqualParts: true, OpaqueETags: true, RefuseChecksums: true, MinPart: 64 << 10}, func(o *Options) {
+			o.Provider, o.tuning.part, o.tuning.minPart = R2, 64<<10, 64<<10
+		}},
+		{"old", s3fake.Options{IgnoreConditions: true, PlainListing: true}, func(o *Options) { o.Prefix = "" }},
+		{"readonly", s3fake.Options{ReadOnly: true}, func(o *Options) {}},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			type origin struct {
+				s *s3fake.Server
+				o Options
+			}
+			opened := map[vfs.FS]origin{}
+			vfstest.Run(t, vfstest.Harness{
+				New: func(t *testing.T) vfs.FS {
+					s := s3fake.New(t, v.opt)
+					o := fakeOptions(s, "pre/fix")
+					v.change(&o)
+					f := open(t, s, o)
+					opened[f] = origin{s, o}
+					return f
+				},
+				Reopen: func(t *testing.T, fsys vfs.FS) vfs.FS {
+					from := opened[fsys]
+					return open(t, from.s, from.o)
+				},
+				MaxEntries: 1101,
+				Large:      1<<20 + 7,
+				ModelSteps: 200,
+			})
+		})
+	}
+}

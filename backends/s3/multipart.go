@@ -1,0 +1,223 @@
+package s3
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"golang.org/x/sync/semaphore"
+)
+
+// partsInFlight is how many parts of one upload are on their way at most. Large
+// parts count for more: all together hold a quarter of the buffers.
+const partsInFlight = 4
+
+// multipart is a multipart upload. send, wait and the ends are for one goroutine.
+type multipart struct {
+	f       *FS
+	key, id string
+	ctx     context.Context // of the parts on their way
+	cancel  context.CancelFunc
+	slots   *semaphore.Weighted
+	sending sync.WaitGroup
+
+	mu    sync.Mutex
+	parts []sentPart
+	err   error // of the first part that failed
+}
+
+// sentPart is a part that the store confirmed.
+type sentPart struct {
+	number int32
+	size   int64 // bytes
+	etag   string
+	crc    string // CRC64NVME, "" where none was declared
+}
+
+func (f *FS) beginMultipart(ctx context.Context, key string, a attributes) (*multipart, error) {
+	in := &awss3.CreateMultipartUploadInput{
+		Bucket: &f.bucket, Key: &key,
+		ContentType: a.contentType, CacheControl: a.cacheControl, ContentDisposition: a.contentDisposition,
+		ContentEncoding: a.contentEncoding, ContentLanguage: a.contentLanguage, Expires: a.expires,
+		Metadata: a.metadata, StorageClass: a.storageClass, Tagging: a.tagging,
+		ServerSideEncryption: a.encryption, SSEKMSKeyId: a.encryptionKey,
+	}
+	if f.profile.crc64 {
+		in.ChecksumAlgorithm, in.ChecksumType = types.ChecksumAlgorithmCrc64nvme, types.ChecksumTypeFullObject
+	}
+	out, err := f.client.CreateMultipartUpload(ctx, in)
+	if err != nil {
+		return nil, err
+	}
+	m := &multipart{f: f, key: key, id: aws.ToString(out.UploadId), slots: semaphore.NewWeighted(partsInFlight)}
+	m.ctx, m.cancel = context.WithCancel(ctx)
+	return m, nil
+}
+
+// send takes p over and sends it in the background. It blocks while as many parts
+// are on their way as may be.
+func (m *multipart) send(p *part) error {
+	slots := min(max(1, partsInFlight*p.size/(m.f.buffers.total/4)), partsInFlight)
+	if m.slots.Acquire(m.ctx, slots) != nil {
+		p.release(m.f.buffers)
+		return m.failure()
+	}
+	m.sending.Go(func() {
+		defer m.slots.Release(slots)
+		defer p.release(m.f.buffers)
+		if sent, err := m.upload(p); err != nil {
+			m.fail(err)
+		} else {
+			m.add(sent)
+		}
+	})
+	return nil
+}
+
+func (m *multipart) upload(p *part) (sentPart, error) {
+	in := &awss3.UploadPartInput{
+		Bucket: &m.f.bucket, Key: &m.key, UploadId: &m.id, PartNumber: &p.number, Body: p.body(), ContentLength: &p.size,
+	}
+	var sum []byte
+	if m.f.profile.crc64 {
+		in.ChecksumCRC64NVME = aws.String(p.crc64NVME())
+	} else {
+		sum = p.md5()
+		in.ContentMD5 = aws.String(base64.StdEncoding.EncodeToString(sum))
+	}
+	out, err := m.f.client.UploadPart(m.ctx, in)
+	if err != nil {
+		return sentPart{}, err
+	}
+	sent := sentPart{number: p.number, size: p.size, etag: aws.ToString(out.ETag), crc: aws.ToString(out.ChecksumCRC64NVME)}
+	if sum != nil && m.f.facts.etagIsMD5 && plainETag(out.ServerSideEncryption) && etagMD5(sent.etag) != [16]byte(sum) {
+		return sent, fmt.Errorf("the store keeps other bytes of part %d than were sent", p.number)
+	}
+	return sent, nil
+}
+
+func (m *multipart) add(p sentPart) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.parts = append(m.parts, p)
+}
+
+// fail keeps the first error and stops the other parts.
+func (m *multipart) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err == nil {
+		m.err = err
+	}
+	m.cancel()
+}
+
+// failure is the error of the first part that failed, or of the context.
+func (m *multipart) failure() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err != nil {
+		return m.err
+	}
+	return context.Cause(m.ctx)
+}
+
+// wait returns once no part is on its way.
+func (m *multipart) wait() error {
+	m.sending.Wait()
+	return m.failure()
+}
+
+// sorted returns the parts in the order of their numbers.
+func (m *multipart) sorted() []sentPart {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	slices.SortFunc(m.parts, func(a, b sentPart) int { return int(a.number - b.number) })
+	return m.parts
+}
+
+func (m *multipart) size() (n int64) {
+	for _, p := range m.sorted() {
+		n += p.size
+	}
+	return n
+}
+
+// etag is the ETag that the object gets on stores that make it of MD5: the digest
+// of the parts' digests, and their number.
+func (m *multipart) etag() string {
+	h := md5.New()
+	for _, p := range m.sorted() {
+		sum := etagMD5(p.etag)
+		h.Write(sum[:])
+	}
+	return fmt.Sprintf("%s-%d", hex.EncodeToString(h.Sum(nil)), len(m.parts))
+}
+
+// tryComplete asks once for completion; once refuses to replace an object.
+func (m *multipart) tryComplete(ctx context.Context, once bool) error {
+	done := &types.CompletedMultipartUpload{}
+	for _, p := range m.sorted() {
+		c := types.CompletedPart{PartNumber: aws.Int32(p.number), ETag: aws.String(p.etag)}
+		if p.crc != "" {
+			c.ChecksumCRC64NVME = aws.String(p.crc)
+		}
+		done.Parts = append(done.Parts, c)
+	}
+	in := &awss3.CompleteMultipartUploadInput{Bucket: &m.f.bucket, Key: &m.key, UploadId: &m.id, MultipartUpload: done}
+	if once {
+		in.IfNoneMatch = aws.String("*")
+	}
+	if m.f.profile.crc64 {
+		in.ChecksumType = types.ChecksumTypeFullObject
+	}
+	_, err := m.f.client.CompleteMultipartUpload(ctx, in, oneTry)
+	return err
+}
+
+func oneTry(o *awss3.Options) { o.RetryMaxAttempts = 1 }
+
+// complete makes the object visible.
+func (m *multipart) complete(ctx context.Context, once bool) error {
+	return m.f.finish(ctx, func(ctx context.Context) error {
+		return m.tryComplete(ctx, once)
+	}, m.landed)
+}
+
+// landed reports whether the object under the key is this upload, though the store
+// did not confirm its completion.
+func (m *multipart) landed(ctx context.Context) bool {
+	o, err := m.f.head(ctx, m.key)
+	if err != nil || o == nil || o.size != m.size() {
+		return false
+	}
+	if strings.Trim(o.etag, `"`) == m.etag() {
+		return true
+	}
+	if m.f.facts.etagIsMD5 && etagParts(o.etag) > 0 && o.encryption == "" {
+		return false
+	}
+	// The ETag tells nothing here; but an upload is gone once it is completed.
+	_, err = m.f.client.ListParts(ctx, &awss3.ListPartsInput{Bucket: &m.f.bucket, Key: &m.key, UploadId: &m.id, MaxParts: aws.Int32(1)})
+	return status(err) == 404
+}
+
+// abort stops the parts on their way and drops the upload.
+func (m *multipart) abort(ctx context.Context) {
+	m.cancel()
+	m.sending.Wait()
+	ctx, cancel := m.f.detached(ctx)
+	defer cancel()
+	_, err := m.f.client.AbortMultipartUpload(ctx, &awss3.AbortMultipartUploadInput{Bucket: &m.f.bucket, Key: &m.key, UploadId: &m.id})
+	if err != nil && status(err) != 404 {
+		m.f.log.Warn("a multipart upload cannot be aborted; a lifecycle rule should expire it", "key", m.key, "upload", m.id, "error", asStoreError(err))
+	}
+}

@@ -1,0 +1,97 @@
+package s3
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
+
+// Provider names the dialect of S3 that a store speaks.
+type Provider string
+
+const (
+	// AWS is Amazon S3: CRC64NVME checksums of whole objects, virtual-host URLs.
+	AWS Provider = "aws"
+	// Generic is a store without flexible checksums: MD5 secures each part.
+	Generic Provider = "generic"
+	// R2 is Cloudflare R2: as Generic, with parts of equal size.
+	R2 Provider = "r2"
+)
+
+// Options say which bucket to open and how.
+type Options struct {
+	Bucket string
+	// Prefix is the part of the bucket that is served, without slashes at its
+	// ends; empty is the whole bucket.
+	Prefix string
+	// Endpoint is the URL of the store; empty is Amazon S3, or what
+	// AWS_ENDPOINT_URL says.
+	Endpoint string
+	// Region of the bucket; empty is what the environment or the profile says,
+	// else us-east-1 with an endpoint (auto with R2).
+	Region string
+	// PathStyle puts the bucket into the path of URLs instead of the host name;
+	// nil does so if there is an endpoint.
+	PathStyle *bool
+	// Provider is the dialect; empty is Generic with an endpoint, else AWS.
+	Provider Provider
+	// Profile is the section of the AWS configuration files to use.
+	Profile string
+	// Credentials are for programs that have their own; nil is the SDK's default
+	// chain: environment, profile, role.
+	Credentials aws.CredentialsProvider
+	// ReadOnly opens the bucket without writing to it, not even to learn which
+	// conditional writes it knows. Changes then fail with fs.ErrPermission.
+	ReadOnly bool
+	// Buffers is the memory in bytes that all transfers together may hold; 0 is
+	// 512 MiB. It is at least 64 MiB.
+	Buffers int64
+	// Logger gets warnings; nil discards them.
+	Logger *slog.Logger
+
+	tuning tuning
+}
+
+// tuning holds the sizes and times that tests scale down; zero fields take the
+// values of withDefaults.
+type tuning struct {
+	part       int64         // first part of an upload, in bytes
+	minPart    int64         // smallest part but the last that stores take
+	copyLimit  int64         // largest object that CopyObject takes
+	copyPart   int64         // smallest range of a copy in parts
+	stall      time.Duration // longest silence of a connection
+	slow       time.Duration // longest wait for an answer to Complete and Copy
+	bufferWait time.Duration // longest wait for memory
+	cleanup    time.Duration // longest clean-up after a failure
+	check      time.Duration // longest start
+	backoff    time.Duration // before the first retry; doubles
+	attempts   int           // tries of one request
+}
+
+func (t tuning) withDefaults() tuning {
+	size := func(v *int64, d int64) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	span := func(v *time.Duration, d time.Duration) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	size(&t.part, 8<<20)
+	size(&t.minPart, 5<<20)
+	size(&t.copyLimit, 5<<30)
+	size(&t.copyPart, 256<<20)
+	span(&t.stall, 30*time.Second)
+	span(&t.slow, 10*time.Minute)
+	span(&t.bufferWait, 30*time.Second)
+	span(&t.cleanup, 20*time.Second)
+	span(&t.check, 10*time.Second)
+	span(&t.backoff, 100*time.Millisecond)
+	if t.attempts == 0 {
+		t.attempts = 6
+	}
+	return t
+}
