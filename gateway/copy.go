@@ -25,7 +25,13 @@ type pump struct {
 	c    *call
 	conn net.Conn
 	rate *throttle
+	idle time.Duration // without a byte, in slices
 }
+
+// stallSlices is in how many parts the stall time is waited for. A chunk that
+// ends by its deadline tells that bytes moved, not when: the stall is noticed at
+// most one slice late.
+const stallSlices = 4
 
 func (s *session) pump(c *call, conn net.Conn, rate *throttle) *pump {
 	return &pump{s: s, c: c, conn: conn, rate: rate}
@@ -41,8 +47,6 @@ func (p *pump) failure(err error) error {
 	switch {
 	case errors.As(err, &pe):
 		return err
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return errStalled
 	case isConnError(err):
 		return errDataClosed
 	}
@@ -61,21 +65,35 @@ func isConnError(err error) bool {
 	return false
 }
 
-// moved accounts for n bytes and waits as the rate wants. A chunk that ran into
-// the deadline but made progress is no stall: err is then nil.
+// moved accounts for a chunk of n bytes that ended with err, and waits as the rate
+// wants. A deadline that passed is no error before the whole stall time has.
 func (p *pump) moved(n int64, err error) error {
 	p.c.task.bytes.Add(n)
-	if err != nil && !(n > 0 && errors.Is(err, os.ErrDeadlineExceeded) && p.c.Err() == nil) {
-		return p.failure(err)
+	if n > 0 {
+		p.idle = 0
+	}
+	if err != nil {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || p.c.Err() != nil {
+			return p.failure(err)
+		}
+		if n == 0 {
+			p.idle += p.slice()
+		}
+		if p.idle >= p.s.cfg.Timeouts.Stall {
+			return errStalled
+		}
 	}
 	return p.rate.wait(p.c, n)
 }
 
+func (p *pump) slice() time.Duration { return max(p.s.cfg.Timeouts.Stall/stallSlices, 1) }
+
+// deadline is that of the next chunk.
 func (p *pump) deadline() time.Time {
-	if t := p.s.cfg.Timeouts.Stall; t > 0 {
-		return time.Now().Add(t)
+	if p.s.cfg.Timeouts.Stall <= 0 {
+		return time.Time{}
 	}
-	return time.Time{}
+	return time.Now().Add(p.slice())
 }
 
 // send copies f to the connection: by sendfile where f is a file of the kernel,
