@@ -35,6 +35,20 @@ func (s *store) charge(n int64) bool {
 	return true
 }
 
+// chargeSome counts as much of n bytes as there is room for, and returns it.
+func (s *store) chargeSome(n int64) int64 {
+	if s.charge(n) {
+		return n
+	}
+	for {
+		used := s.bytes.Load()
+		some := max(0, min(n, s.opt.MaxBytes-used))
+		if s.bytes.CompareAndSwap(used, used+some) {
+			return some
+		}
+	}
+}
+
 func (s *store) newChunk() []byte {
 	if c, ok := s.pool.Get().(*[chunkSize]byte); ok {
 		return c[:0]

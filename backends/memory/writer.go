@@ -161,10 +161,9 @@ func (w *writer) room() []byte {
 // arrive takes n bytes that stand in room. If the store is full it takes those
 // that fit.
 func (w *writer) arrive(n int) (int, error) {
-	if !w.f.s.charge(int64(n)) {
+	if some := int(w.f.s.chargeSome(int64(n))); some < n {
 		w.failed = &fs.PathError{Op: "write", Path: w.name, Err: vfs.ErrNoSpace}
-		for n /= 2; n > 0 && !w.f.s.charge(int64(n)); n /= 2 {
-		}
+		n = some
 	}
 	last := len(w.chunks) - 1
 	w.chunks[last] = w.chunks[last][:len(w.chunks[last])+n]

@@ -102,62 +102,62 @@ type move struct {
 
 func testRename(t *testing.T, s *store) {
 	once := vfs.RenameOptions{NoReplace: true}
-	var any vfs.RenameOptions
+	var replace vfs.RenameOptions
 	is := func(kinds ...error) []error { return kinds }
 	taken := is(fs.ErrExist)
 	moves := []move{
-		{"file", "new", any, true, nil},
+		{"file", "new", replace, true, nil},
 		{"file", "new", once, true, nil},
-		{"file", "file2", any, true, nil},
+		{"file", "file2", replace, true, nil},
 		{"file", "file2", once, false, taken},
-		{"file", "full/inner", any, true, nil},
-		{"full/inner", "file", any, true, nil},
-		{"full/inner", "full/deep/inner2", any, true, nil},
+		{"file", "full/inner", replace, true, nil},
+		{"full/inner", "file", replace, true, nil},
+		{"full/inner", "full/deep/inner2", replace, true, nil},
 		{"full/inner", "full/inner2", once, true, nil},
-		{"file", "empty/x", any, true, nil},
-		{"file", "empty", any, false, taken},
-		{"file", "full", any, false, taken},
+		{"file", "empty/x", replace, true, nil},
+		{"file", "empty", replace, false, taken},
+		{"file", "full", replace, false, taken},
 		{"file", "full", once, false, taken},
-		{"file", "file", any, true, nil},
+		{"file", "file", replace, true, nil},
 		{"file", "file", once, true, taken},
-		{"file", "file/x", any, false, is(vfs.ErrNotDir, fs.ErrInvalid)},
-		{"file", "file2/x", any, false, is(vfs.ErrNotDir)},
-		{"file", ".", any, false, is(fs.ErrPermission, fs.ErrExist)},
-		{".", "new", any, false, is(fs.ErrPermission)},
-		{".", "file", any, false, is(fs.ErrPermission)},
-		{".", "full/x", any, false, is(fs.ErrPermission)},
-		{"none", "new", any, false, is(fs.ErrNotExist)},
-		{"none", "file", any, false, is(fs.ErrNotExist)},
-		{"none", "none", any, false, is(fs.ErrNotExist)},
-		{"fil", "new", any, false, is(fs.ErrNotExist)},
-		{"none/x", "new", any, false, is(fs.ErrNotExist)},
-		{"file/x", "new", any, false, is(fs.ErrNotExist, vfs.ErrNotDir)},
+		{"file", "file/x", replace, false, is(vfs.ErrNotDir, fs.ErrInvalid)},
+		{"file", "file2/x", replace, false, is(vfs.ErrNotDir)},
+		{"file", ".", replace, false, is(fs.ErrPermission, fs.ErrExist)},
+		{".", "new", replace, false, is(fs.ErrPermission)},
+		{".", "file", replace, false, is(fs.ErrPermission)},
+		{".", "full/x", replace, false, is(fs.ErrPermission)},
+		{"none", "new", replace, false, is(fs.ErrNotExist)},
+		{"none", "file", replace, false, is(fs.ErrNotExist)},
+		{"none", "none", replace, false, is(fs.ErrNotExist)},
+		{"fil", "new", replace, false, is(fs.ErrNotExist)},
+		{"none/x", "new", replace, false, is(fs.ErrNotExist)},
+		{"file/x", "new", replace, false, is(fs.ErrNotExist, vfs.ErrNotDir)},
 	}
 	if s.caps.Has(vfs.RealDirs) {
 		moves = append(moves,
-			move{"file", "none/x", any, false, is(fs.ErrNotExist)},
-			move{"full/inner", "full/none/x", any, false, is(fs.ErrNotExist)})
+			move{"file", "none/x", replace, false, is(fs.ErrNotExist)},
+			move{"full/inner", "full/none/x", replace, false, is(fs.ErrNotExist)})
 	}
 	dirs := []move{
-		{"empty", "new", any, true, nil},
-		{"full", "new", any, true, nil},
+		{"empty", "new", replace, true, nil},
+		{"full", "new", replace, true, nil},
 		{"full", "new", once, true, nil},
-		{"full", "empty/moved", any, true, nil},
-		{"full/deep", "deep", any, true, nil},
-		{"full", "fullest", any, true, nil}, // one name begins with the other
-		{"empty", "file", any, false, taken},
-		{"full", "file", any, false, taken},
+		{"full", "empty/moved", replace, true, nil},
+		{"full/deep", "deep", replace, true, nil},
+		{"full", "fullest", replace, true, nil}, // one name begins with the other
+		{"empty", "file", replace, false, taken},
+		{"full", "file", replace, false, taken},
 		{"full", "file", once, false, taken},
-		{"full", "empty", any, false, taken},
-		{"empty", "full", any, false, taken},
+		{"full", "empty", replace, false, taken},
+		{"empty", "full", replace, false, taken},
 		{"full", "empty", once, false, taken},
-		{"full/deep", "full", any, false, taken},
-		{"full", "full", any, true, nil},
+		{"full/deep", "full", replace, false, taken},
+		{"full", "full", replace, true, nil},
 		{"full", "full", once, true, taken},
-		{"full", "full/deep/full", any, false, is(fs.ErrInvalid)},
-		{"full", "full/new", any, false, is(fs.ErrInvalid)},
-		{"full", "file2/x", any, false, is(vfs.ErrNotDir)},
-		{"full", ".", any, false, is(fs.ErrPermission, fs.ErrExist)},
+		{"full", "full/deep/full", replace, false, is(fs.ErrInvalid)},
+		{"full", "full/new", replace, false, is(fs.ErrInvalid)},
+		{"full", "file2/x", replace, false, is(vfs.ErrNotDir)},
+		{"full", ".", replace, false, is(fs.ErrPermission, fs.ErrExist)},
 	}
 	if s.lacks(t, vfs.CanRenameDir) {
 		for i := range dirs {
@@ -167,7 +167,7 @@ func testRename(t *testing.T, s *store) {
 			dirs[i].kinds = append(dirs[i].kinds, errors.ErrUnsupported)
 		}
 	} else if s.caps.Has(vfs.RealDirs) {
-		dirs = append(dirs, move{"full", "none/x", any, false, is(fs.ErrNotExist)})
+		dirs = append(dirs, move{"full", "none/x", replace, false, is(fs.ErrNotExist)})
 	}
 	for _, m := range append(moves, dirs...) {
 		t.Run(fmt.Sprintf("%s to %s %v", m.from, m.to, m.opt.NoReplace), func(t *testing.T) {
