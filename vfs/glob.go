@@ -84,8 +84,8 @@ type Pattern struct {
 
 // CompileGlob compiles a pattern:
 //
-//	*        any characters, also none, also a leading dot
 //	?        one character
+//	*        any characters, also none, also a leading dot
 //	[a-z_]   one of these; [!a-z] or [^a-z] one of the others; a ']' right
 //	         after the opening is literal, as is a '-' that joins nothing
 //	{a,b}    a or b, which are patterns and may hold braces themselves
@@ -142,7 +142,7 @@ func (p *Pattern) Match(name string) bool {
 	return p.match(name, &steps)
 }
 
-// match adds to steps how many characters were looked at.
+// match adds to steps how many characters, or bytes of literal text, were looked at.
 func (p *Pattern) match(name string, steps *int) bool {
 	name = escapeRaw(name)
 	for _, a := range p.alternatives {
@@ -221,9 +221,13 @@ func (p piece) matchSuffix(s string, steps *int) (n int, ok bool) {
 // find returns the end of the leftmost match in s, in bytes.
 func (p piece) find(s string, steps *int) (end int, ok bool) {
 	if p.glob == nil {
-		*steps += len(s)
 		i := strings.Index(s, p.text)
-		return i + len(p.text), i >= 0
+		if i < 0 {
+			*steps += len(s)
+			return 0, false
+		}
+		*steps += i + len(p.text)
+		return i + len(p.text), true
 	}
 	start := 0
 	end, ok = skipChars(s, p.chars)
@@ -302,32 +306,39 @@ func compilePiece(tokens []token) (p piece, possible bool, err error) {
 	return p, true, err
 }
 
-// writeClass writes a class for gobwas/glob, which has sets and single ranges but
-// no mixture of them, as alternatives. They are disjoint, so that at most one of
-// them matches and backtracking into the others ends at once.
+// writeClass writes a class for gobwas/glob, which has single ranges and their
+// negation but no mixtures: those become alternatives. They are disjoint, so that
+// at most one of them matches and backtracking into the others ends at once.
 func writeClass(b *strings.Builder, class []runeRange) {
+	if others := complement(slices.Clone(class)); len(others) == 1 {
+		writeRange(b, "[!", others[0])
+		return
+	}
 	b.WriteByte('{')
 	for i, r := range class {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		if r.lo == '!' && r.hi > r.lo {
+		if r.lo == '!' {
 			// "[!-" would begin a negation.
-			b.WriteString("!,")
+			b.WriteByte('!')
+			if r.lo == r.hi {
+				continue
+			}
+			b.WriteByte(',')
 			r.lo++
 		}
-		if r.lo == r.hi {
-			b.WriteByte('\\')
-			b.WriteRune(r.lo)
-			continue
-		}
-		b.WriteByte('[')
-		b.WriteRune(r.lo)
-		b.WriteByte('-')
-		b.WriteRune(r.hi)
-		b.WriteByte(']')
+		writeRange(b, "[", r)
 	}
 	b.WriteByte('}')
+}
+
+func writeRange(b *strings.Builder, open string, r runeRange) {
+	b.WriteString(open)
+	b.WriteRune(r.lo)
+	b.WriteByte('-')
+	b.WriteRune(r.hi)
+	b.WriteByte(']')
 }
 
 // literalPrefix returns what every match of tokens without braces begins with.
