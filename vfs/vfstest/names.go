@@ -103,7 +103,7 @@ func testNames(t *testing.T, s *store) {
 				if c.op == "Staged" { // a store without staging lists none
 					continue
 				}
-				failsAny(t, c.op, err, []string{name, "file"}, fs.ErrInvalid, errors.ErrUnsupported)
+				failsAny(t, c.op, err, []string{name, "file", "other"}, fs.ErrInvalid, errors.ErrUnsupported)
 				continue
 			}
 			fails(t, c.op, err, name, fs.ErrInvalid)
