@@ -17,6 +17,9 @@ const (
 	maxPatternBytes = 1024
 	maxPatternStars = 64
 	maxAlternatives = 64
+	// maxExpanded is in characters of all alternatives together, each of which
+	// may hold most of the pattern.
+	maxExpanded = 4096
 )
 
 // HasMeta reports whether the last element of pattern has a character with a
@@ -95,10 +98,10 @@ type Pattern struct {
 // left open is literal: "[a", "{a", a last "\"; so is "{}". A range from high
 // to low holds nothing.
 //
-// Patterns over 1024 bytes, with more than 64 stars or with more than 64
-// combinations of braces are fs.ErrInvalid. Within these bounds a match takes
-// time proportional to the length of the name times that of the expanded pattern, and
-// next to no memory.
+// Patterns over 1024 bytes, with more than 64 stars, with more than 64
+// combinations of braces, or with combinations of more than 4096 characters in all
+// are fs.ErrInvalid. Within these bounds a match takes time proportional to the
+// length of the name times that of the combinations, and next to no memory.
 func CompileGlob(pattern string) (*Pattern, error) {
 	if len(pattern) > maxPatternBytes {
 		return nil, PathError("glob", pattern, fs.ErrInvalid)

@@ -200,6 +200,8 @@ func TestGlobBounds(t *testing.T) {
 		{"nested 512 deep", strings.Repeat("{", 511) + "a}" + strings.Repeat("}", 510), true},
 		{"512 open braces", strings.Repeat("{", 512), true},
 		{"1024 open brackets", strings.Repeat("[", 1024), true},
+		{"4096 characters in all", braces(64) + strings.Repeat("b", 63), true},
+		{"4160 characters in all", braces(64) + strings.Repeat("b", 64), false},
 		{"all classes", strings.Repeat("[ac]", 256), true},
 	} {
 		_, err := CompileGlob(tt.pattern)
@@ -218,24 +220,24 @@ func TestGlobBounds(t *testing.T) {
 func hostile() map[string]string {
 	a255 := strings.Repeat("a", 255)
 	return map[string]string{
-		strings.Repeat("*a", 6) + "*?c?":                                                         a255[:254] + "b",
-		strings.Repeat("a*", 64) + "b":                                                           a255,
-		strings.Repeat("*a", 64) + "b*"[:1]:                                                      a255,
-		strings.Repeat("*?", 63) + "*"[:0] + "b":                                                 a255,
-		strings.Repeat("[a-z]*", 63) + "[0-9]":                                                   a255,
-		strings.Repeat("*[ac]", 63) + "b":                                                        a255,
-		"*" + strings.Repeat("?", 127) + "b*":                                                    a255,
-		"*" + strings.Repeat("[ac]", 120) + "b*":                                                 a255,
-		"*" + strings.Repeat("[ab-za-c0]", 100) + "!*":                                           a255,
-		"*" + strings.Repeat("[!b]", 120) + "b*":                                                 a255,
-		"*" + strings.Repeat("[ac]", 120) + "[b]*":                                               strings.Repeat("c", 255),
-		"*" + strings.Repeat("a", 127) + "b*":                                                    a255,
-		strings.Repeat("*", 32) + "a" + strings.Repeat("*", 31) + "b":                            a255,
-		strings.Repeat("{a,[ab]}", 6) + "*" + strings.Repeat("?", 200) + "c*":                    a255,
-		"{" + strings.TrimSuffix(strings.Repeat("*,", 64), ",") + "}" + strings.Repeat("a", 300): a255,
-		strings.Repeat("{*,?}", 6) + "b":                                                         a255,
-		"*[一-龥x]" + strings.Repeat("[一-龥x]", 100) + "y*":                                         strings.Repeat("中", 255),
-		strings.Repeat("*\xff", 64):                                                              strings.Repeat("\xff", 63),
+		strings.Repeat("*a", 6) + "*?c?":                                                              a255[:254] + "b",
+		strings.Repeat("a*", 64) + "b":                                                                a255,
+		strings.Repeat("*a", 64) + "b*"[:1]:                                                           a255,
+		strings.Repeat("*?", 63) + "*"[:0] + "b":                                                      a255,
+		strings.Repeat("[a-z]*", 63) + "[0-9]":                                                        a255,
+		strings.Repeat("*[ac]", 63) + "b":                                                             a255,
+		"*" + strings.Repeat("?", 127) + "b*":                                                         a255,
+		"*" + strings.Repeat("[ac]", 120) + "b*":                                                      a255,
+		"*" + strings.Repeat("[ab-za-c0]", 100) + "!*":                                                a255,
+		"*" + strings.Repeat("[!b]", 120) + "b*":                                                      a255,
+		"*" + strings.Repeat("[ac]", 120) + "[b]*":                                                    strings.Repeat("c", 255),
+		"*" + strings.Repeat("a", 127) + "b*":                                                         a255,
+		strings.Repeat("*", 32) + "a" + strings.Repeat("*", 31) + "b":                                 a255,
+		strings.Repeat("{a,[ab]}", 6) + "*" + strings.Repeat("?", 50) + "c*":                          a255,
+		"{" + strings.TrimSuffix(strings.Repeat("*,", 64), ",") + "}" + strings.Repeat("a", 60) + "b": a255,
+		strings.Repeat("{*,?}", 6) + "b":                                                              a255,
+		"*[一-龥x]" + strings.Repeat("[一-龥x]", 100) + "y*":                                              strings.Repeat("中", 255),
+		strings.Repeat("*\xff", 64):                                                                   strings.Repeat("\xff", 63),
 	}
 }
 

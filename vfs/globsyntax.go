@@ -155,9 +155,16 @@ func complement(class []runeRange) []runeRange {
 }
 
 // expandBraces returns the combinations of all braces, as patterns without; it is
-// not ok if there are too many.
+// not ok if there are too many, or they are too long.
 func expandBraces(tokens []token) (expanded [][]token, ok bool) {
 	combinations, ok := combine(tokens, 0, len(tokens), false)
+	total := 0
+	for _, c := range combinations {
+		total += len(c)
+	}
+	if !ok || total > maxExpanded {
+		return nil, false
+	}
 	for _, c := range combinations {
 		alternative := make([]token, len(c))
 		for i, index := range c {
@@ -165,7 +172,7 @@ func expandBraces(tokens []token) (expanded [][]token, ok bool) {
 		}
 		expanded = append(expanded, alternative)
 	}
-	return expanded, ok
+	return expanded, true
 }
 
 // combine returns the combinations of tokens[from:to] as lists of indexes; inside
