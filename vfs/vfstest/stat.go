@@ -49,12 +49,13 @@ func testStat(t *testing.T, s *store) {
 	}
 	_, err := s.fs.Stat(s.ctx, "d/f/below")
 	fails(t, "Stat", err, "d/f/below", fs.ErrNotExist, vfs.ErrNotDir)
-	// One name being the start of another is not the same name.
-	_, err = s.fs.Stat(s.ctx, "d/f2")
-	fails(t, "Stat", err, "d/f2", fs.ErrNotExist)
-	s.put(t, "d/ff", nil)
-	_, err = s.fs.Stat(s.ctx, "d/fff")
-	fails(t, "Stat", err, "d/fff", fs.ErrNotExist)
+	// The start of a name, or a name and more, is another name.
+	s.put(t, "d/longer", nil)
+	s.mkdir(t, "d/sub-long")
+	s.put(t, "d/sub-long/f", nil)
+	for _, name := range []string{"d/long", "d/longer2", "d/sub", "d/sub-long2", "d/sub-long/ff", "d/f2", "e"} {
+		s.missing(t, name)
+	}
 
 	// The listing and Stat agree: mirroring clients compare them.
 	for _, e := range s.entries(t, "d", "") {

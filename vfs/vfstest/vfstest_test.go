@@ -1,0 +1,119 @@
+package vfstest_test
+
+import (
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ftpgate/ftpgate/backends/memory"
+	"github.com/ftpgate/ftpgate/vfs"
+	"github.com/ftpgate/ftpgate/vfs/vfstest"
+)
+
+// defectVariable names the defect in the environment of a child process.
+const defectVariable = "VFSTEST_DEFECT"
+
+// TestSuiteFindsDefects runs the suite on stores that are broken in one way each,
+// in a process of its own, since a test can't fail on purpose.
+func TestSuiteFindsDefects(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(defect, group string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestDefective$/^"+group+"$", "-test.timeout=60s")
+		cmd.Env = append(os.Environ(), defectVariable+"="+defect, "VFSTEST_SEED=1")
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := run("none", ".*"); err != nil {
+		t.Fatalf("a sound store fails: %v\n%s", err, out)
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 2)
+	for name, d := range defects {
+		wg.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			out, err := run(name, d.group)
+			if err == nil || !strings.Contains(out, "--- FAIL: TestDefective/"+d.group) {
+				t.Errorf("%s: %s does not find it: %v\n%s", name, d.group, err, out)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A random sequence that fails is cut down to what matters.
+func TestModelShortensWhatFails(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestDefective$/^Model$", "-test.timeout=60s")
+	cmd.Env = append(os.Environ(), defectVariable+"=a chunk border is lost", "VFSTEST_SEED=1")
+	out, err := cmd.CombinedOutput()
+	_, sequence, found := strings.Cut(string(out), "the sequence:\n")
+	line, rest, _ := strings.Cut(strings.TrimSpace(sequence), "\n")
+	if err == nil || !found || !strings.HasPrefix(line, "append ") || !strings.HasPrefix(rest, "FAIL") {
+		t.Errorf("want a sequence of one append: %v\n%s", err, out)
+	}
+}
+
+// TestDefective is what the child runs.
+func TestDefective(t *testing.T) {
+	name := os.Getenv(defectVariable)
+	if name == "" {
+		return
+	}
+	vfstest.Run(t, vfstest.Harness{
+		Large: 300_000,
+		New: func(t *testing.T) vfs.FS {
+			f := &broken{FS: memory.New(memory.Options{})}
+			if d, ok := defects[name]; ok {
+				d.make(f)
+			} else if name != "none" {
+				t.Fatalf("no defect %q", name)
+			}
+			return f
+		},
+	})
+}
+
+// Every group of the suite finds at least one defect.
+func TestEveryGroupHasADefect(t *testing.T) {
+	var groups []string
+	for _, d := range defects {
+		groups = append(groups, d.group)
+	}
+	for _, g := range []string{
+		"Caps", "Names", "Stat", "List", "Read", "Create", "NoReplace", "Visibility", "Ends", "Cancel", "ReadFrom", "Writers",
+		"Park", "Tree", "Rename", "Copy", "Attributes", "Hash", "Symlink", "Concurrency", "Model",
+	} {
+		if !slices.Contains(groups, g) {
+			t.Errorf("no defect is made for %s", g)
+		}
+	}
+}
+
+func TestReadOnlyStore(t *testing.T) {
+	vfstest.Run(t, vfstest.Harness{New: func(t *testing.T) vfs.FS { return vfs.ReadOnly(memory.New(memory.Options{})) }})
+}
+
+func TestReplay(t *testing.T) {
+	files, err := os.ReadDir("testdata")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no corpus: %v", err)
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(path.Join("testdata", f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		vfstest.Replay(t, vfstest.Harness{New: func(t *testing.T) vfs.FS { return memory.New(memory.Options{}) }}, string(text))
+	}
+}
