@@ -1,0 +1,322 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ftpgate/ftpgate/auth"
+	"github.com/ftpgate/ftpgate/backends/local"
+	"github.com/ftpgate/ftpgate/backends/memory"
+	"github.com/ftpgate/ftpgate/gateway"
+	"github.com/ftpgate/ftpgate/gateway/dataconn"
+	"github.com/ftpgate/ftpgate/gateway/ftptest"
+	"github.com/ftpgate/ftpgate/vfs"
+)
+
+// variant is one way to run every transcript. A further backend, or TLS, is one
+// more line in variants.
+type variant struct {
+	name string
+	// traits are what the settings "only" and "not" may name.
+	traits []string
+	// open makes an empty store; dir is where it lies on disk, if it does.
+	open func(t *testing.T) (fsys vfs.FS, dir string)
+	// virtual runs it in a synctest bubble, on a network in memory.
+	virtual bool
+	// configure may change the server's configuration, secure put TLS on a
+	// client's connection; nil: nothing.
+	configure func(*gateway.Config)
+	secure    func(net.Conn) (net.Conn, error)
+}
+
+func variants() []variant {
+	return []variant{
+		{name: "memory", traits: []string{"memory", "tcp"}, open: openMemory},
+		{name: "local", traits: []string{"local", "tcp"}, open: openLocal},
+		{name: "virtual", traits: []string{"memory", "virtual"}, open: openMemory, virtual: true},
+	}
+}
+
+func openMemory(*testing.T) (vfs.FS, string) { return memory.New(memory.Options{}), "" }
+
+func openLocal(t *testing.T) (vfs.FS, string) {
+	dir := t.TempDir()
+	fsys, err := local.Open(local.Options{Dir: dir, NoSync: true, FileMode: 0o644, DirMode: 0o755})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { fsys.Close() })
+	return fsys, dir
+}
+
+// served is a server that runs a transcript.
+type served struct {
+	v    variant
+	fsys vfs.FS // without faults
+	dir  string
+	addr netip.AddrPort
+	net  network
+
+	mu     sync.Mutex
+	cond   sync.Cond
+	open   int  // sessions that hold the store
+	late   bool // patience has run out
+	faults map[fault]error
+}
+
+// fault is an operation on a name that is to fail.
+type fault struct {
+	op   vfs.Op
+	name string
+}
+
+// serve starts the server that the head of tr describes.
+func serve(t *testing.T, v variant, tr *transcript, fsys vfs.FS, dir string) (*served, error) {
+	s := &served{v: v, fsys: fsys, dir: dir, faults: map[fault]error{}}
+	s.cond.L = &s.mu
+	cfg := gateway.Config{DefaultType: 'A'}
+	var accounts []account
+	host := netip.MustParseAddr("127.0.0.1")
+	for _, line := range tr.head {
+		var err error
+		switch line.verb {
+		case "config":
+			err = configure(&cfg, line.rest)
+		case "user":
+			var a account
+			a, err = parseAccount(line.rest)
+			accounts = append(accounts, a)
+		case "network":
+			switch line.rest {
+			case "ip6":
+				host = netip.IPv6Loopback()
+			default:
+				err = errors.New("the network is ip6, or is not mentioned")
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", line.at, err)
+		}
+	}
+	cfg.Auth = authenticator(accounts)
+	cfg.Open = s.openStore
+	if v.configure != nil {
+		v.configure(&cfg)
+	}
+	if v.virtual {
+		return s, s.startVirtual(t, cfg, host)
+	}
+	return s, s.startTCP(t, cfg, host)
+}
+
+func (s *served) startTCP(t *testing.T, cfg gateway.Config, host netip.Addr) error {
+	seen := &seenConns{}
+	s.net = &tcpNetwork{seen: seen}
+	o := ftptest.Options{FS: s.fsys, Configure: func(c *gateway.Config) {
+		logger := c.Logger
+		*c = cfg
+		c.Logger = logger
+		c.Data.Network = recordingNetwork{dataconn.System(), seen}
+	}}
+	if host.Is6() {
+		o.Network = "tcp6"
+	}
+	srv := ftptest.Start(t, o)
+	var err error
+	s.addr, err = netip.ParseAddrPort(srv.Addr)
+	return err
+}
+
+func (s *served) startVirtual(t *testing.T, cfg gateway.Config, host netip.Addr) error {
+	mem := newMemNet()
+	s.net = memNetwork{mem}
+	cfg.Data.Network = mem
+	cfg.Logger = slog.New(slog.NewTextHandler(logWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	srv, err := gateway.New(cfg)
+	if err != nil {
+		return err
+	}
+	s.addr = netip.AddrPortFrom(host, 21)
+	l, err := mem.Listen(t.Context(), s.addr)
+	if err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	t.Cleanup(func() {
+		srv.Close()
+		<-done
+	})
+	return nil
+}
+
+// logWriter writes the server's log to the test's.
+type logWriter struct{ t *testing.T }
+
+func (l logWriter) Write(p []byte) (int, error) {
+	l.t.Log(strings.TrimSuffix(string(p), "\n"))
+	return len(p), nil
+}
+
+// openStore is gateway.Config.Open: it counts who holds the store, and puts the
+// faults in front of it.
+func (s *served) openStore(context.Context, *auth.Principal) (vfs.FS, func(), error) {
+	s.count(1)
+	return vfs.Guard(s.fsys, s.check), func() { s.count(-1) }, nil
+}
+
+func (s *served) count(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open += n
+	s.cond.Broadcast()
+}
+
+// waitSessions blocks until n sessions hold the store, or until giveUp.
+func (s *served) waitSessions(n int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.open != n {
+		if s.late {
+			return fmt.Errorf("%d sessions hold the store", s.open)
+		}
+		s.cond.Wait()
+	}
+	return nil
+}
+
+func (s *served) giveUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.late = true
+	s.cond.Broadcast()
+}
+
+func (s *served) check(op vfs.Op, name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.faults[fault{op, name}]
+}
+
+func (s *served) setFault(op vfs.Op, name string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults[fault{op, name}] = err
+}
+
+// account is who may log in.
+type account struct {
+	name, password string
+	anonymous      bool
+	policy         *auth.Policy
+}
+
+// parseAccount reads "joe secret perm=elr"; without perm everything is allowed.
+func parseAccount(text string) (account, error) {
+	fields := strings.Fields(text)
+	if len(fields) < 2 {
+		return account{}, errors.New("write: user NAME PASSWORD [perm=LETTERS] [anonymous]")
+	}
+	a := account{name: fields[0], password: fields[1]}
+	for _, f := range fields[2:] {
+		if f == "anonymous" {
+			a.anonymous = true
+			continue
+		}
+		letters, ok := strings.CutPrefix(f, "perm=")
+		if !ok {
+			return account{}, fmt.Errorf("%q is neither perm=LETTERS nor anonymous", f)
+		}
+		p, err := auth.ParsePermissions(letters)
+		if err != nil {
+			return account{}, err
+		}
+		a.policy = &auth.Policy{Permissions: p}
+	}
+	return a, nil
+}
+
+// authenticator knows accounts, or without any lets joe in with "secret".
+func authenticator(accounts []account) auth.Authenticator {
+	if len(accounts) == 0 {
+		accounts = []account{{name: "joe", password: "secret"}}
+	}
+	return auth.AuthenticatorFunc(func(_ context.Context, try auth.Attempt) (*auth.Principal, error) {
+		for _, a := range accounts {
+			if a.name == try.User && (a.anonymous || a.password == try.Password) {
+				return &auth.Principal{Name: a.name, Anonymous: a.anonymous, Policy: a.policy}, nil
+			}
+		}
+		return nil, auth.ErrDenied
+	})
+}
+
+// configure sets one field of cfg.
+func configure(cfg *gateway.Config, text string) error {
+	key, value, _ := strings.Cut(text, " ")
+	number := map[string]*int{
+		"sessions": &cfg.Limits.Sessions, "per-address": &cfg.Limits.PerAddress, "line-length": &cfg.Limits.LineLength,
+		"login-failures": &cfg.Limits.LoginFailures, "unknown": &cfg.Limits.Unknown,
+	}
+	duration := map[string]*time.Duration{
+		"login": &cfg.Timeouts.Login, "idle": &cfg.Timeouts.Idle, "data-open": &cfg.Timeouts.DataOpen,
+		"stall": &cfg.Timeouts.Stall,
+	}
+	flag := map[string]*bool{
+		"no-active": &cfg.Data.NoActive, "no-passive": &cfg.Data.NoPassive,
+		"commit-on-control-lost": &cfg.Uploads.CommitOnControlLost,
+	}
+	var err error
+	switch {
+	case number[key] != nil:
+		*number[key], err = strconv.Atoi(value)
+	case duration[key] != nil:
+		*duration[key], err = time.ParseDuration(value)
+	case flag[key] != nil && value == "":
+		*flag[key] = true
+	case key == "banner":
+		cfg.Banner, err = strconv.Unquote(value)
+	case key == "default-type" && (value == "A" || value == "I"):
+		cfg.DefaultType = value[0]
+	case key == "public-address":
+		cfg.Data.PublicAddress, err = netip.ParseAddr(value)
+	case key == "passive-ports":
+		_, err = fmt.Sscanf(value, "%d-%d", &cfg.Data.PassivePorts.From, &cfg.Data.PassivePorts.To)
+	case key == "zone":
+		var hours int
+		hours, err = strconv.Atoi(value)
+		cfg.Location = time.FixedZone("", hours*3600)
+	case key == "rate":
+		cfg.Rate, err = strconv.ParseInt(value, 10, 64)
+	case key == "show-staged":
+		show, ok := map[string]vfs.ShowStaged{"exact": vfs.ShowExact, "listing": vfs.ShowListing, "never": vfs.ShowNever}[value]
+		if cfg.Uploads.ShowStaged = show; !ok {
+			err = errors.New("it is exact, listing or never")
+		}
+	default:
+		err = errors.New("no such setting, or not with this value")
+	}
+	if err != nil {
+		return fmt.Errorf("config %s: %w", text, err)
+	}
+	return nil
+}
+
+// foreign makes a file behind the store's back.
+func (s *served) foreign(name string, content []byte) error {
+	if s.dir == "" {
+		return errors.New("foreign files need a store on disk: only local because …")
+	}
+	return os.WriteFile(filepath.Join(s.dir, name), content, 0o644)
+}
