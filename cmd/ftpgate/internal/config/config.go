@@ -1,0 +1,157 @@
+// Package config is the configuration of "ftpgate serve": a YAML file turned into
+// structs, with flags on top. The comments of the structs are the text of
+// docs/config.md, and their default tags are the defaults.
+package config
+
+//go:generate go test -run TestDocument -update
+
+// Config is what ftpgate serves, to whom and how.
+type Config struct {
+	// What is served: a directory, `file:///dir`, `s3://bucket/prefix?endpoint=…&region=…`
+	// or `"mem:"` (quoted, for its colon). A relative path begins at the directory of the configuration file;
+	// without this key it is the current directory. Credentials of a store are never
+	// part of it.
+	URL URL `yaml:"url" default:"."`
+	// Where clients connect: `HOST:PORT`, `[IPv6]:PORT`, or `:PORT` for all addresses
+	// of this machine. Port 0 takes a free one. One address or a list.
+	Listen []Address `yaml:"listen" default:"127.0.0.1:2121"`
+	// Whether `anonymous` and `ftp` may log in with any password. Without this key
+	// they may if there are no users.
+	Anonymous *bool `yaml:"anonymous"`
+	// Whether those who may log in may also write, if they have no `permissions` of
+	// their own: all of the letters `elradfmwMT` instead of `elr`.
+	Write bool `yaml:"write" default:"false"`
+	// The users who may log in, in addition to those of users files. A name that
+	// several sources have is taken from the first of: command line, environment,
+	// this list, users files in their order.
+	Users []User `yaml:"users"`
+	// Files with a user per line, `name:hash` or `name:hash:perm=elr,home=/dir,…`, which
+	// `ftpgate passwd` writes; htpasswd files with bcrypt hashes work too. One path or
+	// a list; relative paths begin at the directory of the configuration file.
+	UsersFiles []Path `yaml:"users_files"`
+	// The greeting, which may have several lines.
+	Banner string `yaml:"banner" default:"FTP server ready"`
+	// The time zone of the times in LIST, such as `Europe/Berlin`, or `Local`. MLSD and
+	// MDTM are always in UTC.
+	TimeZone TimeZone `yaml:"time_zone" default:"UTC"`
+	// The representation type of a session that has not sent TYPE: `ascii`, as the RFC
+	// has it, or `binary`, for clients that forget to ask for it.
+	DefaultType Type `yaml:"default_type" default:"ascii"`
+	// How fast each session may transfer in each direction, in bytes a second, such as
+	// `500K` or `2M`. A user's own rate wins.
+	Rate Rate `yaml:"rate" default:"off"`
+	// What clients can take at most.
+	Limits Limits `yaml:"limits"`
+	// When to end what takes too long.
+	Timeouts Timeouts `yaml:"timeouts"`
+	// The connections that carry files and listings.
+	Data Data `yaml:"data"`
+	// What becomes of uploads that did not end well.
+	Uploads Uploads `yaml:"uploads"`
+	// What is logged to standard error.
+	Log Log `yaml:"log"`
+
+	// File is where this was read, or empty.
+	File string
+}
+
+// User is one who may log in.
+type User struct {
+	// The name, as the client spells it; case matters.
+	Name UserName `yaml:"name"`
+	// The password in clear. Better is `hash`; and a user who has neither gets the
+	// password from the environment (`FTPGATE_USERS`) or the command line.
+	Password Password `yaml:"password"`
+	// The hash of the password, which `ftpgate passwd` prints: argon2id, bcrypt, scrypt,
+	// yescrypt, PBKDF2 or SHA-crypt. `!` locks the account.
+	Hash Hash `yaml:"hash"`
+	// The directory that is the root of this user, such as `/alice`.
+	Home Home `yaml:"home" default:"/"`
+	// What the user may do, in letters: `e` enter directories, `l` list, `r` read, `a`
+	// append, `d` delete, `f` rename, `m` make directories, `w` store files, `M` change
+	// permission bits, `T` change times. Without this key `write` decides.
+	Permissions Permissions `yaml:"permissions"`
+	// How fast each session of this user may transfer in each direction; `off` lifts
+	// the limit that `rate` sets for all.
+	Rate Rate `yaml:"rate"`
+	// Refuses the login.
+	Disabled bool `yaml:"disabled" default:"false"`
+	// The first day on which the login is refused, such as `2027-01-31` (in UTC), or a
+	// moment such as `2027-01-31T12:00:00+01:00`.
+	Expires Moment `yaml:"expires"`
+
+	pos position
+}
+
+// Limits bound what clients can take.
+type Limits struct {
+	// Sessions in all; the next one is told to come back later.
+	Sessions Count `yaml:"sessions" default:"20000"`
+	// Sessions of one IPv4 address or IPv6 /64. Without this key it is 2048 and does
+	// not hold for clients on this machine.
+	PerAddress Count `yaml:"per_address"`
+	// Bytes of a command line. A longer one ends the session.
+	LineLength Count `yaml:"line_length" default:"8192"`
+	// Failed logins that end a session.
+	LoginFailures Count `yaml:"login_failures" default:"5"`
+	// Unknown commands before login that end a session.
+	UnknownCommands Count `yaml:"unknown_commands" default:"20"`
+	// Operations that may hang in a store that no longer answers before new logins are
+	// told to come back later.
+	Abandoned Count `yaml:"abandoned" default:"256"`
+}
+
+// Timeouts end what takes too long.
+type Timeouts struct {
+	// From connecting to having logged in.
+	Login Duration `yaml:"login" default:"10s"`
+	// Between two commands.
+	Idle Duration `yaml:"idle" default:"5m"`
+	// Until the client opened the data connection.
+	DataOpen Duration `yaml:"data_open" default:"30s"`
+	// Without a byte on the data connection.
+	Stall Duration `yaml:"stall" default:"1m"`
+	// For the client to take a reply.
+	Write Duration `yaml:"write" default:"30s"`
+	// For TLS handshakes.
+	Handshake Duration `yaml:"handshake" default:"10s"`
+	// For the store to give up what was cancelled.
+	Abandon Duration `yaml:"abandon" default:"10s"`
+	// How long running transfers may go on when ftpgate is told to stop; `0s` cuts them
+	// at once, `off` waits for all of them.
+	Grace Grace `yaml:"grace" default:"30s"`
+}
+
+// Data describes the data connections.
+type Data struct {
+	// The ports that passive data connections use, which a firewall must let in. The
+	// default lies outside of Linux' ephemeral range. A change takes a restart.
+	PassivePorts Ports `yaml:"passive_ports" default:"61000-65535"`
+	// The IPv4 address that PASV tells to clients, for a server behind NAT. Without this
+	// key it is the address that the client dialled.
+	PublicAddress IPv4 `yaml:"public_address"`
+	// Whether the server may connect to clients (PORT, EPRT).
+	Active bool `yaml:"active" default:"true"`
+	// Whether clients may connect to the server (PASV, EPSV).
+	Passive bool `yaml:"passive" default:"true"`
+}
+
+// Uploads decide about uploads that did not end well.
+type Uploads struct {
+	// Where users see their own interrupted uploads: `exact` if they ask for the very
+	// name (SIZE, MLST, MDTM), `listing` in listings too, `off` nowhere. Others never
+	// see them.
+	ShowStaged ShowStaged `yaml:"show_staged" default:"exact"`
+	// What to do with an upload whose data connection ended cleanly although the
+	// control connection is gone: `park` it, because a killed client looks the same, or
+	// `commit` it, for devices that close both at once.
+	ControlLost ControlLost `yaml:"control_lost" default:"park"`
+}
+
+// Log says what is logged.
+type Log struct {
+	// `text` or `json`.
+	Format LogFormat `yaml:"format" default:"text"`
+	// The least important messages that are logged: `debug`, `info`, `warn` or `error`.
+	Level LogLevel `yaml:"level" default:"info"`
+}

@@ -1,0 +1,403 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/ftpgate/ftpgate/auth"
+)
+
+const hash = "$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2" // of "correct horse"
+
+func TestDefault(t *testing.T) {
+	c := Default()
+	if c.URL != "." || len(c.Listen) != 1 || c.Listen[0] != "127.0.0.1:2121" || c.Anonymous != nil || c.Write ||
+		c.Rate != -1 || c.Limits.Sessions != 20000 || c.Limits.PerAddress != 0 || c.Timeouts.Idle != Duration(5*time.Minute) ||
+		c.Timeouts.Grace != Grace(30*time.Second) || c.Data.PassivePorts != (Ports{61000, 65535}) || !c.Data.Active ||
+		!c.Data.Passive || c.TimeZone.Location != time.UTC || c.DefaultType.Letter() != 'A' || c.Log.Level.Slog() != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// The file in testdata uses every key; what it says arrives.
+func TestLoadEveryKey(t *testing.T) {
+	c, err := Load(filepath.Join("testdata", "full.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range c.Users {
+		u := &c.Users[i]
+		if u.pos.line == 0 {
+			t.Errorf("user %s has no position", u.Name)
+		}
+		u.pos = position{}
+		if u.Hash.Given && reflect.DeepEqual(u.Hash.Secret, auth.Secret{}) {
+			t.Errorf("user %s has no secret", u.Name)
+		}
+		u.Hash.Secret = auth.Secret{}
+	}
+	yes := true
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Config{
+		URL:        "s3://bucket/prefix?endpoint=http://127.0.0.1:7070&region=eu-central-1",
+		Listen:     []Address{":2121", "[::1]:2122"},
+		Anonymous:  &yes,
+		Write:      true,
+		UsersFiles: []Path{"testdata/users", "/etc/ftpgate/htpasswd"},
+		Users: []User{
+			{Name: "alice", Hash: Hash{Given: true}, Home: "/alice", Permissions: Permissions{auth.ReadOnly | auth.Store, true}, Rate: 2 << 20,
+				Expires: Moment{time.Date(2030, 1, 31, 0, 0, 0, 0, time.UTC)}},
+			{Name: "John Doe", Password: "0123", Rate: -1, Disabled: true},
+			{Name: "carol"},
+		},
+		Banner: "Welcome\nto the archive\n", TimeZone: TimeZone{berlin}, DefaultType: "binary", Rate: 1536 << 10,
+		Limits:   Limits{100, 10, 1024, 3, -1, 16},
+		Timeouts: Timeouts{Duration(20 * time.Second), -1, Duration(time.Second), Duration(2 * time.Minute), Duration(3 * time.Second), Duration(4 * time.Second), Duration(5 * time.Second), 0},
+		Data:     Data{Ports{50000, 50999}, IPv4{c.Data.PublicAddress.Addr}, false, true},
+		Uploads:  Uploads{"listing", "commit"},
+		Log:      Log{"json", "debug"},
+		File:     "testdata/full.yaml",
+	}
+	if c.Data.PublicAddress.String() != "203.0.113.7" {
+		t.Errorf("public address %s", c.Data.PublicAddress)
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got  %+v\nwant %+v", c, want)
+	}
+	// No key was forgotten in the file.
+	data, err := os.ReadFile(filepath.Join("testdata", "full.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range document(t) {
+		for _, key := range row.keys {
+			last := key.path[strings.LastIndexByte(key.path, '.')+1:]
+			if !strings.Contains(string(data), last+":") {
+				t.Errorf("testdata/full.yaml does not use %s", key.path)
+			}
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for _, c := range []struct{ text, want string }{
+		{"baner: hi", `f:1:1: key "baner" is unknown; is it banner?`},
+		{"limits:\n  sesions: 3\n", `f:2:3: key "limits.sesions" is unknown; is it sessions?`},
+		{"tls: {}", `f:1:1: key "tls" is unknown; known here are url, listen, anonymous, write, users, users_files, banner, time_zone, default_type, rate, limits, timeouts, data, uploads, log`},
+		{"users:\n  - nam: x\n", `f:2:5: key "users.nam" is unknown; is it name?`},
+		{"banner: a\nbanner: b", `f:2:1: mapping key "banner" already defined at [1:1]`},
+		{"<<: {}", "f:1:1: merging keys with << is not supported; write them out"},
+		{"write: yes", "f:1:8: write: write true or false"},
+		{"write: 1", "f:1:8: write: write true or false"},
+		{"rate:", "f:1:7: rate has no value; write one, or delete the line"},
+		{"rate: fast", `f:1:7: rate: rate "fast" is not bytes a second such as 500K or 1.5M, nor off`},
+		{"rate: 0", "f:1:7: rate: a rate of 0 lets nothing through; write off for no limit"},
+		{"rate: [1, 2]", "f:1:7: rate: one value is wanted here, not a list or keys"},
+		{"limits: 5", "f:1:9: limits: keys are wanted here, such as sessions: …"},
+		{"- a", "f:1:1: keys are wanted here, such as url: …"},
+		{"hello", "f:1:1: keys are wanted here, such as url: …"},
+		{"limits:\n  sessions: 0", `f:2:13: limits.sessions: "0" is not a number above 0; write off for no limit`},
+		{"limits:\n  sessions: -3", `f:2:13: limits.sessions: "-3" is not a number above 0; write off for no limit`},
+		{"limits: {sessions: 99999999999}", `f:1:20: limits.sessions: "99999999999" is not a number above 0; write off for no limit`},
+		{"timeouts:\n  idle: 30\n", `f:2:9: timeouts.idle: "30" is not a duration such as 30s or 5m; write off for no limit`},
+		{"timeouts:\n  login: 0s\n", `f:2:10: timeouts.login: "0s" is not a duration such as 30s or 5m; write off for no limit`},
+		{"timeouts:\n  grace: -1s\n", `f:2:10: timeouts.grace: "-1s" is not a duration such as 30s or 5m; write off for no limit`},
+		{"listen:\n  - 127.0.0.1:2121\n  - 2121\n", `f:3:5: listen: "2121" is not HOST:PORT; write 127.0.0.1:2121, [::1]:2121, or :2121 for all addresses`},
+		{"listen: ::1:2121", `f:1:9: listen: "::1:2121" is not HOST:PORT; write 127.0.0.1:2121, [::1]:2121, or :2121 for all addresses`},
+		{"listen: :65536", `f:1:9: listen: "65536" is not a port from 0 to 65535 in ":65536"`},
+		{"listen: {a: b}", "f:1:9: listen: a list is wanted here; begin each item with a dash"},
+		{"users: alice", "f:1:8: users: keys are wanted here, such as name: …"},
+		{"users:\n  - alice", "f:2:5: users: keys are wanted here, such as name: …"},
+		{"users:\n  - password: x", "f:2:5: users: the name is missing"},
+		{"users:\n  - name: a:b", `f:2:11: users.name: user name "a:b" has a colon`},
+		{"users:\n  - {name: a, password: x}\n  - name: b\n  - password: y\n    name: a", `f:4:5: users: "a" is already in line 2; delete one of the two`},
+		{"users:\n  - name: a\n    password: x\n    hash: '!'", `f:2:5: users: "a" has a password and a hash; delete one of the two`},
+		{"users:\n  - name: a\n    password: ''", "f:3:15: users.password: the password is empty; an account without one can't be used"},
+		{"users:\n  - name: a\n    password: ~", "f:3:15: users.password has no value; write one, or delete the line"},
+		{"users:\n  - name: a\n    hash: secret", `f:3:11: users.hash: not a password hash; make one with "ftpgate passwd"`},
+		{"users:\n  - name: a\n    home: a/b", `f:3:11: users.home: home "a/b" does not begin with / (which is the top of what is served)`},
+		{"users:\n  - name: a\n    permissions: rw-", `f:3:18: users.permissions: permission '-' is unknown, the letters are elradfmwMT`},
+		{"users:\n  - name: a\n    expires: tomorrow", `f:3:14: users.expires: "tomorrow" is not a date such as 2027-01-31, or 2027-01-31T12:00:00Z`},
+		{"data:\n  passive_ports: 5000", `f:2:18: data.passive_ports: "5000" is not a range of ports FROM-TO such as 50000-50999`},
+		{"data:\n  passive_ports: 5000-4000", `f:2:18: data.passive_ports: "5000-4000" is not a range of ports FROM-TO such as 50000-50999`},
+		{"data:\n  public_address: ftp.example.org", `f:2:19: data.public_address: "ftp.example.org" is not an IPv4 address such as 203.0.113.7 (PASV can tell no other)`},
+		{"time_zone: Mars/Olympus", `f:1:12: time_zone: time zone "Mars/Olympus" is unknown; write UTC, Local, or a name such as Europe/Berlin`},
+		{"default_type: I", `f:1:15: default_type: "I" is not one of ascii, binary`},
+		{"uploads:\n  show_staged: yes", `f:2:16: uploads.show_staged: "yes" is not one of exact, listing, off`},
+		{"log: {format: xml}", `f:1:15: log.format: "xml" is not one of text, json`},
+		{"url: ''", "f:1:6: url: the URL is empty; write . for the current directory"},
+		{"users_files: ['']", "f:1:15: users_files: the path is empty"},
+		{"a: b: c", "f:1:4: mapping value is not allowed in this context; put a value that has a colon into quotes"},
+		{"limits:\n\tsessions: 3", "f:2:1: found character '\\t' that cannot start any token; indent with spaces"},
+		{"banner: \"x", "f:1:9: could not find end character of double-quoted text"},
+		{"banner: *x", "f:1:9: the anchor &x is not above"},
+		{"banner: !!str x", "f:1:9: tags such as !!str are not used here; delete it"},
+		{"banner: a\n---\nbanner: b", "f:3:1: a second document begins; write one only"},
+		{strings.Repeat("#", 1<<20+1), "f:1:1: the file has more than 1 MiB; is it a configuration at all?"},
+	} {
+		_, err := parse("f", []byte(c.text))
+		var fe *auth.FileError
+		if !errors.As(err, &fe) || err.Error() != c.want {
+			t.Errorf("%.60q:\n got %v\nwant %s", c.text, err, c.want)
+		}
+	}
+}
+
+func TestAcceptedForms(t *testing.T) {
+	for _, text := range []string{"", "# nothing\n", "---\n", "limits:\nusers:\n", "{}", "\ufeffbanner: x"} {
+		c, err := parse("f", []byte(text))
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+		} else if c.URL != "." || c.Limits.Sessions != 20000 {
+			t.Errorf("%q lost the defaults: %+v", text, c)
+		}
+	}
+	c, err := parse("f", []byte("rate: &r 1M\nlisten: ':21'\nusers:\n- {name: a, password: 1e3, rate: *r}\n- {name: 17, password: true}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Users[0].Rate != 1<<20 || string(c.Users[0].Password) != "1e3" || c.Users[1].Name != "17" || string(c.Users[1].Password) != "true" || c.Listen[0] != ":21" {
+		t.Errorf("%+v", c)
+	}
+	if s := fmt.Sprintf("%v %+v %#v", c.Users, *c, c.Users); strings.Contains(s, "1e3") {
+		t.Errorf("the password is printed: %s", s)
+	}
+}
+
+func TestRelativePaths(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "ftpgate.yaml")
+	for text, want := range map[string]string{
+		"url: data": filepath.Join(dir, "data"), "url: /data": "/data", "url: 'mem:'": "mem:", "url: s3://b/p": "s3://b/p",
+		"write: true": ".", "url: .": dir, "url: ./a:b": filepath.Join(dir, "a:b"),
+	} {
+		c, err := parse(file, []byte(text))
+		if err != nil || string(c.URL) != want {
+			t.Errorf("%s: %v, %v", text, c, err)
+		}
+	}
+	if _, err := Load(file); err == nil || err.Error() != "configuration: open "+file+": no such file or directory" {
+		t.Errorf("missing file: %v", err)
+	}
+}
+
+func TestURLString(t *testing.T) {
+	for url, want := range map[URL]string{
+		"sftp://me:secret@host/dir": "sftp://me:xxxxx@host/dir", "s3://b/p": "s3://b/p", "/a b": "/a b", "mem:": "mem:", "x1://%zz:secret@": "x1:…",
+	} {
+		if got := url.String(); got != want {
+			t.Errorf("%q prints as %q", string(url), got)
+		}
+	}
+}
+
+func TestAccounts(t *testing.T) {
+	c, err := parse("f", []byte(strings.Join([]string{
+		"users:",
+		"- {name: alice, hash: " + hash + ", home: /a, permissions: e, rate: 1K}",
+		"- {name: bob, password: b}",
+		"- {name: carol, disabled: true}",
+	}, "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defaults := auth.Account{Policy: &auth.Policy{Permissions: auth.ReadOnly}}
+	if _, err := c.Accounts(defaults); err == nil || err.Error() != `f:4:3: users: "carol" has no password; write password or hash, or give it in FTPGATE_USERS` {
+		t.Errorf("a user without a password: %v", err)
+	}
+	env := map[string]string{"FTPGATE_USERS": "carol:c\r\n\nbob:" + hash + "\n", "FTPGATE_USER": "dan:d:e"}
+	if err := c.ApplyEnvironment(func(k string) string { return env[k] }); err != nil {
+		t.Fatal(err)
+	}
+	list, err := c.Accounts(defaults)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users, err := auth.NewUsers(list...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []struct {
+		user, password string
+		want           *auth.Principal
+	}{
+		{"alice", "correct horse", &auth.Principal{Name: "alice", Home: "/a", Policy: &auth.Policy{Permissions: auth.Enter}, Rate: 1024}},
+		{"bob", "correct horse", &auth.Principal{Name: "bob", Policy: defaults.Policy}},
+		{"bob", "b", nil},
+		{"carol", "c", nil}, // disabled
+		{"dan", "d:e", &auth.Principal{Name: "dan", Policy: defaults.Policy}},
+	} {
+		p, err := users.Authenticate(t.Context(), auth.Attempt{User: l.user, Password: l.password})
+		if !reflect.DeepEqual(p, l.want) {
+			t.Errorf("%s/%s: %+v, %v", l.user, l.password, p, err)
+		}
+	}
+}
+
+func TestEnvironmentErrors(t *testing.T) {
+	for _, c := range []struct{ key, value, want string }{
+		{"FTPGATE_USER", "secret", "FTPGATE_USER: it must be NAME:PASSWORD, but has no colon"},
+		{"FTPGATE_USER", ":secret", "FTPGATE_USER: the user name is empty"},
+		{"FTPGATE_USER", "alice:", "FTPGATE_USER: the password is empty; an account without one can't be used"},
+		{"FTPGATE_USERS", "alice:a\nsecret", "FTPGATE_USERS, line 2: it must be NAME:PASSWORD, but has no colon"},
+		{"FTPGATE_USERS", "alice:a\nalice:b", `FTPGATE_USERS: user "alice" is given twice`},
+		{"FTPGATE_USERS", "alice:$2b$31$secret", "FTPGATE_USERS, line 1: bcrypt hash: cost is 31, not between 4 and 17"},
+	} {
+		err := Default().ApplyEnvironment(func(k string) string {
+			if k == c.key {
+				return c.value
+			}
+			return ""
+		})
+		if err == nil || err.Error() != c.want {
+			t.Errorf("%s=%q: %v", c.key, c.value, err)
+		}
+	}
+}
+
+func apply(t *testing.T, c *Config, args ...string) error {
+	t.Helper()
+	set := pflag.NewFlagSet("serve", pflag.ContinueOnError)
+	f := NewFlags(set)
+	if err := set.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	return f.Apply(c)
+}
+
+// Every flag overrides the key that it names, and that key exists.
+func TestFlags(t *testing.T) {
+	values := map[string]string{
+		"listen": ":21, [::1]:22", "anonymous": "false", "write": "true", "user": "alice:a", "users-file": "u",
+		"passive-ports": "5000-5001", "public-address": "203.0.113.9", "banner": "hi", "max-sessions": "7",
+		"max-per-address": "off", "rate": "2M", "grace": "0s", "log-format": "json", "log-level": "warn",
+	}
+	known := map[string]bool{}
+	for _, row := range document(t) {
+		for _, key := range row.keys {
+			known[key.path] = true
+		}
+	}
+	for _, row := range options() {
+		if !known[row.key] {
+			t.Errorf("--%s overrides the key %q, which does not exist", row.name, row.key)
+		}
+		value, ok := values[row.name]
+		if !ok {
+			t.Errorf("--%s has no test", row.name)
+			continue
+		}
+		before, after := Default(), Default()
+		if err := apply(t, after, "--"+row.name+"="+value); err != nil {
+			t.Errorf("--%s: %v", row.name, err)
+		}
+		if got := differences("", reflect.ValueOf(*before), reflect.ValueOf(*after)); len(got) != 1 || got[0] != row.key {
+			t.Errorf("--%s changed %v, not %s", row.name, got, row.key)
+		}
+	}
+	c, err := parse("f", []byte("listen: ':1'\nusers_files: x\nusers:\n- {name: alice, password: x, home: /a}\n- {name: bob, password: b}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := apply(t, c, "--listen", ":2", "--listen=:3,:4", "--users-file", "y", "--users-file", "z", "--user", "alice:a:b", "--user", "carol:"+hash, "--anonymous", "--write"); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(c.Listen, c.UsersFiles, *c.Anonymous, c.Write); got != "[:2 :3 :4] [y z] true true" {
+		t.Errorf("flags over the file: %s", got)
+	}
+	if len(c.Users) != 3 || string(c.Users[0].Password) != "a:b" || c.Users[0].Home != "/a" || !c.Users[2].Hash.Given {
+		t.Errorf("users: %+v", c.Users)
+	}
+}
+
+// differences lists the keys in which two structs differ.
+func differences(path string, a, b reflect.Value) []string {
+	var out []string
+	for i := range a.NumField() {
+		key := a.Type().Field(i).Tag.Get("yaml")
+		x, y := a.Field(i), b.Field(i)
+		if key == "" || reflect.DeepEqual(x.Interface(), y.Interface()) {
+			continue
+		}
+		if x.Kind() == reflect.Struct && x.NumField() > 0 && x.Type().Field(0).Tag.Get("yaml") != "" {
+			out = append(out, differences(join(path, key), x, y)...)
+		} else {
+			out = append(out, join(path, key))
+		}
+	}
+	return out
+}
+
+func TestFlagErrors(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--user", "secret"}, "--user: it must be NAME:PASSWORD, but has no colon"},
+		{[]string{"--user", ":secret"}, "--user: the user name is empty"},
+		{[]string{"--user", "a:x", "--user", "a:y"}, `--user: user "a" is given twice`},
+		{[]string{"--rate", "x"}, `--rate: rate "x" is not bytes a second such as 500K or 1.5M, nor off`},
+		{[]string{"--listen", ":1,,:2"}, `--listen: "" is not HOST:PORT; write 127.0.0.1:2121, [::1]:2121, or :2121 for all addresses`},
+		{[]string{"--write=maybe"}, "--write: write true or false"},
+		{[]string{"--users-file", ""}, "--users-file: the path is empty"},
+		{[]string{"--passive-ports", "1"}, `--passive-ports: "1" is not a range of ports FROM-TO such as 50000-50999`},
+	} {
+		if err := apply(t, Default(), c.args...); err == nil || err.Error() != c.want {
+			t.Errorf("%v: %v", c.args, err)
+		}
+	}
+}
+
+func TestNeedRestart(t *testing.T) {
+	a, b := Default(), Default()
+	if got := a.NeedRestart(b); got != nil {
+		t.Errorf("nothing changed, but %v", got)
+	}
+	b.URL, b.Listen, b.Data.PassivePorts.To, b.Log.Format, b.Banner = "x", nil, 1, "json", "x"
+	if got := fmt.Sprint(a.NeedRestart(b)); got != "[data.passive_ports listen log.format url]" {
+		t.Error(got)
+	}
+}
+
+// FuzzParse: any text is a configuration or an error of one line with a position
+// inside of it.
+func FuzzParse(f *testing.F) {
+	full, err := os.ReadFile(filepath.Join("testdata", "full.yaml"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(full))
+	f.Add("users:\n- {name: a, password: &p x}\n- {name: b, password: *p}\n")
+	f.Add("a: [b, {c: d}]\n? e\n: f\n")
+	f.Add("banner: |\n  x\n--- \nrate: !!int 3\n<<: *x")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parse("f", []byte(text))
+		if err == nil {
+			if _, err := c.Accounts(auth.Account{}); err != nil && strings.Contains(err.Error(), "\n") {
+				t.Fatalf("%q has several lines", err)
+			}
+			return
+		}
+		var fe *auth.FileError
+		if !errors.As(err, &fe) {
+			t.Fatalf("%v has no position", err)
+		}
+		if fe.Line < 1 || fe.Column < 1 || fe.Line > strings.Count(text, "\n")+strings.Count(text, "\r")+2 {
+			t.Fatalf("%v lies outside of the text", err)
+		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Fatalf("%q has several lines", err)
+		}
+	})
+}

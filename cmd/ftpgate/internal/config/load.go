@@ -1,0 +1,164 @@
+package config
+
+import (
+	"encoding"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+
+	"github.com/ftpgate/ftpgate/auth"
+)
+
+// Default is the configuration without a file and flags.
+func Default() *Config {
+	c := &Config{}
+	setDefaults(reflect.ValueOf(c).Elem())
+	return c
+}
+
+// setDefaults reads the default tags of struct v.
+func setDefaults(v reflect.Value) {
+	for i := range v.NumField() {
+		f, tag := v.Field(i), v.Type().Field(i).Tag
+		text, ok := tag.Lookup("default")
+		switch {
+		case ok:
+			setText(f, text)
+		case tag.Get("yaml") != "" && f.Kind() == reflect.Struct:
+			if _, ok := f.Addr().Interface().(encoding.TextUnmarshaler); !ok {
+				setDefaults(f)
+			}
+		}
+	}
+}
+
+// setText reads text into v; a default that can't be read is a mistake of ours.
+func setText(v reflect.Value, text string) {
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		if err := u.UnmarshalText([]byte(text)); err != nil {
+			panic(err)
+		}
+		return
+	}
+	switch v.Kind() {
+	case reflect.Bool:
+		v.SetBool(text == "true")
+	case reflect.String:
+		v.SetString(text)
+	case reflect.Slice:
+		e := reflect.New(v.Type().Elem()).Elem()
+		setText(e, text)
+		v.Set(reflect.Append(v, e))
+	default:
+		panic("config: a default for " + v.Type().String())
+	}
+}
+
+// Load reads the file at path over the defaults. Relative paths in it begin at its
+// directory. Errors are *auth.FileError, or tell why the file can't be read.
+func Load(path string) (*Config, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return parse(path, data)
+}
+
+func parse(path string, data []byte) (*Config, error) {
+	c := Default()
+	current := c.URL
+	c.URL = ""
+	if err := decode(path, data, c); err != nil {
+		return nil, err
+	}
+	if err := c.uniqueUsers(); err != nil {
+		return nil, err
+	}
+	c.File = path
+	dir := filepath.Dir(path)
+	switch {
+	case c.URL == "":
+		c.URL = current
+	case c.URL.IsPath():
+		c.URL = URL(below(dir, string(c.URL)))
+	}
+	for i, f := range c.UsersFiles {
+		c.UsersFiles[i] = Path(below(dir, string(f)))
+	}
+	return c, nil
+}
+
+func below(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(dir, path)
+}
+
+func (c *Config) uniqueUsers() error {
+	first := map[UserName]position{}
+	for i := range c.Users {
+		u := &c.Users[i]
+		switch at, taken := first[u.Name]; {
+		case u.Name == "":
+			return u.pos.wrap(fmt.Errorf("users: the name is missing"))
+		case taken:
+			return u.pos.wrap(fmt.Errorf("users: %q is already in line %d; delete one of the two", u.Name, at.line))
+		case u.Password != "" && u.Hash.Given:
+			return u.pos.wrap(fmt.Errorf("users: %q has a password and a hash; delete one of the two", u.Name))
+		}
+		first[u.Name] = u.pos
+	}
+	return nil
+}
+
+// Accounts are the users for auth.NewUsers. defaults holds what a user does not
+// say.
+func (c *Config) Accounts(defaults auth.Account) ([]auth.Account, error) {
+	var out []auth.Account
+	for i := range c.Users {
+		u := &c.Users[i]
+		a := defaults
+		a.Name = string(u.Name)
+		a.Disabled, a.Expires = u.Disabled, u.Expires.Time
+		switch {
+		case u.Password != "":
+			a.Secret = auth.Plaintext(string(u.Password))
+		case u.Hash.Given:
+			a.Secret = u.Hash.Secret
+		default:
+			return nil, u.pos.wrap(fmt.Errorf("users: %q has no password; write password or hash, or give it in FTPGATE_USERS", u.Name))
+		}
+		if u.Home != "" {
+			a.Home = string(u.Home)
+		}
+		if u.Rate != 0 {
+			a.Rate = int64(u.Rate)
+		}
+		if u.Permissions.Given {
+			a.Policy = &auth.Policy{Permissions: u.Permissions.Permissions}
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// NeedRestart lists the keys in which b differs from c and that only a restart
+// changes.
+func (c *Config) NeedRestart(b *Config) []string {
+	var out []string
+	for key, changed := range map[string]bool{
+		"url":                c.URL != b.URL,
+		"listen":             !slices.Equal(c.Listen, b.Listen),
+		"data.passive_ports": c.Data.PassivePorts != b.Data.PassivePorts,
+		"log.format":         c.Log.Format != b.Log.Format,
+	} {
+		if changed {
+			out = append(out, key)
+		}
+	}
+	slices.Sort(out)
+	return out
+}

@@ -1,0 +1,222 @@
+// Package serve runs "ftpgate serve": it joins a configuration, the accounts, a
+// store and the gateway, and ends them in order.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/ftpgate/ftpgate/auth"
+	"github.com/ftpgate/ftpgate/cmd/ftpgate/internal/config"
+	"github.com/ftpgate/ftpgate/gateway"
+	"github.com/ftpgate/ftpgate/vfs"
+)
+
+// Options are what Run needs of its surroundings.
+type Options struct {
+	// Load reads the configuration; it is called again at every reload.
+	Load func() (*config.Config, error)
+	// Backend opens the store that a URL names.
+	Backend func(ctx context.Context, url string) (vfs.FS, io.Closer, error)
+	// Signals are those of the process: the first SIGTERM or SIGINT drains, the second
+	// ends at once, SIGHUP reloads.
+	Signals <-chan os.Signal
+	// Release gives the signals their default effect back; it is called at the
+	// second one, so that a third one kills.
+	Release func()
+	// Stdout takes the start message, Stderr the log.
+	Stdout, Stderr io.Writer
+}
+
+// Run serves until ctx is done or a signal comes. Errors are one line for the
+// operator, and come before any client could connect unless serving failed.
+func Run(ctx context.Context, opt Options) error {
+	cfg, err := opt.Load()
+	if err != nil {
+		return err
+	}
+	r := &run{opt: opt, cfg: cfg, gate: auth.NewGate(0)}
+	r.log = r.logger()
+	accounts, err := loadAccounts(cfg, r.gate)
+	if err != nil {
+		return err
+	}
+	fsys, closer, err := r.openStore(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err := closer.Close(); err != nil {
+			r.log.Error("closing the store failed", "err", err)
+		}
+	}()
+	r.fsys = fsys
+	if r.server, err = gateway.New(r.gatewayConfig(cfg, accounts)); err != nil {
+		return err
+	}
+	listeners, err := listen(ctx, cfg.Listen)
+	if err != nil {
+		return err
+	}
+	startMessage(opt.Stdout, cfg, accounts, listeners)
+	r.warn(cfg, accounts, listeners)
+	return r.serve(ctx, listeners)
+}
+
+// run is what goes on while serving.
+type run struct {
+	opt    Options
+	cfg    *config.Config // what was started with, apart from reloads
+	gate   *auth.Gate
+	level  slog.LevelVar
+	log    *slog.Logger
+	fsys   vfs.FS
+	server *gateway.Server
+}
+
+func (r *run) logger() *slog.Logger {
+	r.level.Set(r.cfg.Log.Level.Slog())
+	opt := &slog.HandlerOptions{Level: &r.level}
+	if r.cfg.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(r.opt.Stderr, opt))
+	}
+	return slog.New(slog.NewTextHandler(r.opt.Stderr, opt))
+}
+
+// openStore opens the store; a signal ends the wait.
+func (r *run) openStore(ctx context.Context) (vfs.FS, io.Closer, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watched := make(chan struct{})
+	opened := make(chan struct{})
+	go func() {
+		defer close(watched)
+		for {
+			select {
+			case s := <-r.opt.Signals:
+				if s != syscall.SIGHUP {
+					cancel(errors.New("stopped before the store answered"))
+					return
+				}
+			case <-opened:
+				return
+			}
+		}
+	}()
+	fsys, closer, err := r.opt.Backend(ctx, string(r.cfg.URL))
+	close(opened)
+	<-watched
+	if ctx.Err() == nil {
+		return fsys, closer, err
+	}
+	if err == nil {
+		_ = closer.Close()
+	}
+	return nil, nil, context.Cause(ctx)
+}
+
+// serve accepts on all listeners until it is told to stop.
+func (r *run) serve(ctx context.Context, listeners []net.Listener) error {
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { ended <- r.server.Serve(l) }()
+	}
+	running := len(listeners)
+	var failure error
+	for stop := false; !stop; {
+		select {
+		case err := <-ended:
+			running--
+			failure = fmt.Errorf("accepting connections failed: %w", err)
+			stop = true
+		case s := <-r.opt.Signals:
+			if s == syscall.SIGHUP && r.reloads() {
+				r.reload()
+				continue
+			}
+			stop = true
+		case <-ctx.Done():
+			stop = true
+		}
+	}
+	err := r.drain()
+	for range running {
+		<-ended
+	}
+	return errors.Join(failure, err)
+}
+
+var errSecondSignal = errors.New("stopped at once, running transfers were cut off")
+
+// drain lets transfers finish within the grace time, or until the next signal.
+func (r *run) drain() error {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	grace := time.Duration(r.cfg.Timeouts.Grace)
+	if grace >= 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, grace)
+		defer stop()
+	}
+	r.log.Info("stopping; the next signal cuts running transfers off", "sessions", r.server.Sessions(), "grace", grace)
+	drained, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		for {
+			select {
+			case s := <-r.opt.Signals:
+				if s != syscall.SIGHUP {
+					r.opt.Release()
+					cancel(errSecondSignal)
+					return
+				}
+			case <-drained:
+				return
+			}
+		}
+	}()
+	err := r.server.Shutdown(ctx)
+	close(drained)
+	<-watched
+	switch {
+	case errors.Is(err, errSecondSignal):
+		return errSecondSignal
+	case err != nil:
+		r.log.Warn("the grace time is over, running transfers were cut off", "grace", grace)
+	}
+	r.log.Info("stopped")
+	return nil
+}
+
+// reloads reports whether there is a file that could have changed. Without one a
+// SIGHUP means that the terminal was closed.
+func (r *run) reloads() bool { return r.cfg.File != "" || len(r.cfg.UsersFiles) > 0 }
+
+// reload takes over what changed in the files; on an error all stays as it was.
+func (r *run) reload() {
+	cfg, err := r.opt.Load()
+	var accounts *accounts
+	if err == nil {
+		accounts, err = loadAccounts(cfg, r.gate)
+	}
+	if err == nil {
+		err = r.server.Reload(r.gatewayConfig(cfg, accounts))
+	}
+	if err != nil {
+		r.log.Error("the configuration can't be reloaded, the old one stays", "err", err)
+		return
+	}
+	r.level.Set(cfg.Log.Level.Slog())
+	for _, key := range r.cfg.NeedRestart(cfg) {
+		r.log.Warn("the change takes a restart", "key", key)
+	}
+	r.cfg.Timeouts.Grace, r.cfg.UsersFiles = cfg.Timeouts.Grace, cfg.UsersFiles
+	r.log.Info("configuration reloaded", "users", accounts.count())
+}
