@@ -36,9 +36,8 @@ func (f *FS) create(ctx context.Context, name string, opt vfs.CreateOptions, dir
 		opt.Owner = ""
 	}
 	w := &writer{fs: f, ctx: ctx, name: name, at: p}
-	if err = w.begin(st, opt, direct); err == nil && opt.SizeHint > w.offset {
-		w.reserved = true
-		err = allocate(w.file, w.offset, opt.SizeHint-w.offset)
+	if err = w.begin(st, opt, direct); err == nil {
+		err = w.reserve(opt.SizeHint)
 	}
 	if err != nil {
 		w.undo()
@@ -72,6 +71,19 @@ func (w *writer) begin(st stat, opt vfs.CreateOptions, direct bool) error {
 		err = w.show(s, st)
 	}
 	return err
+}
+
+// reserve makes sure that the disk has room for a file of size bytes.
+func (w *writer) reserve(size int64) error {
+	if size -= w.offset; size <= 0 {
+		return nil
+	}
+	// A disk that has less would first give away all that it has.
+	if _, free, err := w.at.space(); err == nil && size > free {
+		return vfs.ErrNoSpace
+	}
+	w.reserved = true
+	return allocate(w.file, w.offset, size)
 }
 
 // creatable decides by what stands at p whether an upload may begin.
@@ -138,9 +150,6 @@ func (w *writer) beginFresh(st stat, opt vfs.CreateOptions) error {
 	}
 	w.file = s.file
 	w.up = &staged{w: w, stage: s, owner: opt.Owner, noReplace: opt.NoReplace}
-	if !st.exists && w.fs.opt.FileMode != 0 {
-		return s.file.Chmod(perm)
-	}
 	return nil
 }
 
@@ -169,9 +178,15 @@ func (w *writer) beginKept(st stat, opt vfs.CreateOptions, direct bool) error {
 	case direct && st.exists && w.offset == st.size:
 		return w.grow()
 	}
-	if err := w.beginFresh(st, opt); err != nil || w.offset == 0 {
+	if w.offset == 0 {
+		return w.beginFresh(st, opt)
+	}
+	owner := opt.Owner
+	opt.Owner = "" // with nothing of its own, it must not look like a parked one
+	if err := w.beginFresh(st, opt); err != nil {
 		return err
 	}
+	w.up.(*staged).owner = owner
 	if clone(w.file, w.kept) == nil {
 		return w.cut()
 	}
@@ -197,7 +212,8 @@ func (w *writer) resume(st stat, opt vfs.CreateOptions) (taken bool, err error) 
 		w.offset = resumeAt(s.st.size)
 	}
 	mark := markOf(s.file)
-	if !w.fs.resumable(s.st) || mark != "" && (mark != st.mark() || w.offset < st.size) {
+	foreign := s.st.links > 1
+	if foreign || !w.fs.resumable(s.st) || mark != "" && (mark != st.mark() || w.offset < st.size) {
 		return false, s.drop() // the complete file has all of it that is of use
 	}
 	if w.offset > s.st.size {
@@ -205,16 +221,15 @@ func (w *writer) resume(st stat, opt vfs.CreateOptions) (taken bool, err error) 
 		return false, &vfs.OffsetError{Offset: w.offset, Accept: s.st.size}
 	}
 	up := &staged{w: w, stage: s, owner: opt.Owner, noReplace: opt.NoReplace}
-	w.up, w.file, w.resumed, w.uncut = up, s.file, true, true
+	w.up, w.file, w.resumed = up, s.file, true
 	if mark != "" {
-		w.up = &tail{staged: up, kept: st, parks: true}
+		w.up = &tail{staged: up, kept: st}
 	}
 	return true, nil
 }
 
 // cut drops what lies behind the offset.
 func (w *writer) cut() error {
-	w.uncut = false
 	if err := w.file.Truncate(w.offset); err != nil {
 		return err
 	}

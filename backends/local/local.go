@@ -146,6 +146,17 @@ func (f *FS) Sub(name string) (vfs.FS, error) {
 	if err := checkName("sub", name); err != nil {
 		return nil, err
 	}
+	p, st, err := f.find(name, true)
+	if err != nil {
+		return nil, pathError("sub", name, err)
+	}
+	p.close()
+	switch { // opening another thing may wait
+	case !st.exists:
+		return nil, pathError("sub", name, fs.ErrNotExist)
+	case !st.mode.IsDir():
+		return nil, pathError("sub", name, vfs.ErrNotDir)
+	}
 	root, err := f.root.OpenRoot(name)
 	if err != nil {
 		return nil, pathError("sub", name, err)

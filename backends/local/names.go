@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/ftpgate/ftpgate/vfs"
 )
@@ -44,6 +45,9 @@ func checkName(op, name string) error {
 func hidden(elem string) bool {
 	if hasHiddenPrefix(elem) {
 		return true
+	}
+	if !strings.ContainsFunc(elem, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return false
 	}
 	// A disk that ignores letter case may also ignore characters without a look.
 	visible := strings.Map(func(r rune) rune {

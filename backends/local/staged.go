@@ -34,9 +34,9 @@ type staging struct {
 func claim(d *dir, name string) (*staging, error) {
 	file, st, err := hold(d, name)
 	switch {
-	case err == nil && st.links == 1:
+	case err == nil:
 		return &staging{d, name, file, st}, nil
-	case err == nil, err == errNoLock: // somebody else's file, or nobody can tell
+	case err == errNoLock: // nobody can tell
 		file.Close()
 		return nil, errLive
 	case err == errNotRegular, errors.Is(meaning(err), vfs.ErrIsDir):
@@ -124,15 +124,25 @@ func (s *staging) inPlace() bool {
 
 // moveTo takes the place of the parked upload name, if there is one.
 func (s *staging) moveTo(name string) error {
-	older, err := claim(s.dir, name)
-	none := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !none {
-		return err
+	for range 16 {
+		older, err := claim(s.dir, name)
+		none := errors.Is(err, fs.ErrNotExist)
+		if err != nil && !none {
+			return err
+		}
+		err = s.dir.rename(s.name, s.dir, name, none)
+		if !none {
+			older.file.Close()
+		}
+		if err == nil {
+			s.name = name
+			return nil
+		}
+		if !none || !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
-	if !none {
-		defer older.file.Close()
-	}
-	return s.dir.rename(s.name, s.dir, name, none)
+	return errLive
 }
 
 // drop removes the upload.

@@ -13,10 +13,13 @@ import (
 // drop is the last call, and closes the file; publish and park may fail and leave
 // the upload to drop.
 type upload interface {
+	// arrive comes before the first byte.
+	arrive() error
 	// prepare does what of publish makes nothing visible.
 	prepare() error
 	publish() error
-	// park is errors.ErrUnsupported, and does nothing, where it can't be.
+	// parks reports whether it may be parked.
+	parks() bool
 	park() error
 	drop() error
 }
@@ -29,8 +32,26 @@ type staged struct {
 	noReplace bool
 }
 
+// arrive makes the upload one that can be resumed also if the process dies.
+func (s *staged) arrive() error {
+	if s.w.resumed {
+		return s.w.cut()
+	}
+	if s.owner != "" && s.w.offset > 0 {
+		_ = s.moveTo(stagedName(s.owner, s.w.at.base)) // else when it is parked
+	}
+	return nil
+}
+
+func (s *staged) moveTo(name string) error {
+	if s.stage.name == name {
+		return nil
+	}
+	return s.stage.moveTo(name)
+}
+
 func (s *staged) prepare() error {
-	if s.w.uncut {
+	if s.w.resumed && !s.w.arrived {
 		if err := s.w.cut(); err != nil {
 			return err
 		}
@@ -38,27 +59,33 @@ func (s *staged) prepare() error {
 	if err := s.w.trim(); err != nil {
 		return err
 	}
-	if old, _ := s.w.at.lstat(s.w.at.base); old.exists && old.mode.IsRegular() {
-		if err := s.adopt(old); err != nil {
-			return err
-		}
+	old, _ := s.w.at.lstat(s.w.at.base)
+	if err := s.adopt(old); err != nil {
+		return err
 	}
 	return s.w.flush(s.stage.file)
 }
 
-// adopt gives the new file the bits and the owner of what it replaces.
+// adopt gives the new file the bits and the owner of what it replaces, else those
+// of the options.
 func (s *staged) adopt(old stat) error {
 	st, err := statFile(s.stage.file)
 	if err != nil {
 		return err
 	}
-	if st.uid != old.uid || st.gid != old.gid {
-		own(s.stage.file, old)
-	}
-	if st.mode.Perm() == old.mode.Perm() {
+	perm := s.w.fs.opt.FileMode.Perm()
+	if old.exists && old.mode.IsRegular() {
+		perm = old.mode.Perm()
+		if st.uid != old.uid || st.gid != old.gid {
+			own(s.stage.file, old)
+		}
+	} else if perm == 0 {
 		return nil
 	}
-	return s.stage.file.Chmod(old.mode.Perm())
+	if st.mode.Perm() == perm {
+		return nil
+	}
+	return s.stage.file.Chmod(perm)
 }
 
 func (s *staged) publish() error {
@@ -76,27 +103,17 @@ func (s *staged) publish() error {
 	return s.w.flushNames()
 }
 
+func (s *staged) parks() bool { return s.owner != "" }
+
 func (s *staged) park() error {
-	if s.owner == "" {
-		return errors.ErrUnsupported
-	}
-	st, err := statFile(s.stage.file)
-	if err != nil {
-		return err
-	}
-	if st.size == 0 {
-		return s.drop()
-	}
 	if err := s.w.trim(); err != nil {
 		return err
 	}
 	if err := s.w.flush(s.stage.file); err != nil {
 		return err
 	}
-	if name := stagedName(s.owner, s.w.at.base); s.stage.name != name {
-		if err := s.stage.moveTo(name); err != nil {
-			return err
-		}
+	if err := s.moveTo(stagedName(s.owner, s.w.at.base)); err != nil {
+		return err
 	}
 	return s.stage.file.Close()
 }
@@ -104,27 +121,19 @@ func (s *staged) park() error {
 func (s *staged) drop() error { return s.stage.drop() }
 
 // tail is a staged upload that Commit adds to the end of the complete file. Its
-// hidden file has a hole where the complete file has its content, and a mark of
-// which version of that it goes with.
+// hidden file has a hole where the complete file has its content, and if it can be
+// parked, a mark of which file that is.
 type tail struct {
 	*staged
-	kept  stat // of the complete file, w.kept
-	parks bool // the disk can mark files
+	kept stat // of the complete file, w.kept
 }
 
 // beginTail makes the empty upload w a tail of the complete file st.
 func (w *writer) beginTail(st stat) error {
 	t := &tail{staged: w.up.(*staged), kept: st}
 	w.up = t
-	if t.owner != "" {
-		t.parks = setMark(w.file, st.mark()) == nil
-	}
-	if t.owner != "" && !t.parks { // nor must it look like a parked one
-		name := passingName()
-		if err := w.at.rename(t.stage.name, w.at.dir, name, true); err != nil {
-			return err
-		}
-		t.stage.name = name
+	if t.owner != "" && setMark(w.file, st.mark()) != nil {
+		t.owner = "" // a disk without attributes
 	}
 	_, err := w.file.Seek(w.offset, io.SeekStart)
 	return err
@@ -135,7 +144,7 @@ func (s stat) mark() string { return fmt.Sprintf("%v %d %d", s.id, s.birth.UnixN
 
 // prepare has nothing to do: only the complete file's bytes must survive a crash.
 func (t *tail) prepare() error {
-	if t.w.uncut {
+	if t.w.resumed && !t.w.arrived {
 		return t.w.cut()
 	}
 	return nil
@@ -177,13 +186,6 @@ func (t *tail) add() error {
 	return t.w.flush(t.w.kept)
 }
 
-func (t *tail) park() error {
-	if !t.parks {
-		return errors.ErrUnsupported
-	}
-	return t.staged.park()
-}
-
 // shown is an upload under the visible name (Options.Direct). What stood there
 // waits under a hidden one.
 type shown struct {
@@ -194,6 +196,9 @@ type shown struct {
 // show makes the upload visible in place of st.
 func (w *writer) show(s *staged, st stat) error {
 	up := &shown{staged: s}
+	if err := s.adopt(st); err != nil {
+		return err
+	}
 	if st.exists {
 		if w.kept == nil {
 			file, _, err := hold(w.at.dir, w.at.base) // keeps it from being swept
@@ -205,9 +210,6 @@ func (w *writer) show(s *staged, st stat) error {
 			}
 			w.kept = file
 		}
-		if err := s.adopt(st); err != nil {
-			return err
-		}
 		aside := passingName()
 		err := w.at.link(w.at.base, aside)
 		if err != nil { // no links: then there is a moment without a file
@@ -218,13 +220,19 @@ func (w *writer) show(s *staged, st stat) error {
 		}
 		up.aside = aside
 	}
-	w.up = up
-	err := w.at.rename(s.stage.name, w.at.dir, w.at.base, !st.exists)
-	if err == nil {
-		s.stage.name = w.at.base
+	if err := w.at.rename(s.stage.name, w.at.dir, w.at.base, !st.exists); err != nil {
+		if st.exists { // whether it was linked or renamed, it is back then
+			_ = w.at.rename(up.aside, w.at.dir, w.at.base, false)
+			_ = w.at.unlink(up.aside)
+		}
+		return err
 	}
-	return err
+	s.stage.name = w.at.base
+	w.up = up
+	return nil
 }
+
+func (s *shown) arrive() error { return nil }
 
 func (s *shown) prepare() error {
 	if err := s.w.trim(); err != nil {
@@ -250,7 +258,7 @@ func (s *shown) publish() error {
 	return s.w.flushNames()
 }
 
-func (s *shown) park() error { return errors.ErrUnsupported }
+func (s *shown) parks() bool { return false }
 
 // drop puts back what stood there, unless another file took the name.
 func (s *shown) drop() error {
@@ -278,6 +286,8 @@ func (w *writer) grow() error {
 	return err
 }
 
+func (g *grown) arrive() error { return nil }
+
 func (g *grown) prepare() error {
 	if err := g.w.trim(); err != nil {
 		return err
@@ -286,6 +296,8 @@ func (g *grown) prepare() error {
 }
 
 func (g *grown) publish() error { return g.w.file.Close() }
+
+func (g *grown) parks() bool { return false }
 
 func (g *grown) park() error { return errors.ErrUnsupported }
 

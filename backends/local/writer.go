@@ -23,7 +23,7 @@ type writer struct {
 	file     *os.File // where the bytes go
 	offset   int64
 	resumed  bool // the file was parked
-	uncut    bool // what lies behind offset is still there
+	arrived  bool // a byte, or the readiness for one
 	reserved bool // more of the disk than the file needs
 
 	up     upload
@@ -39,10 +39,11 @@ func (w *writer) fail(op string, err error) error { return pathError(op, w.name,
 
 // ready makes the file ready for the next bytes.
 func (w *writer) ready() error {
-	if err := w.open(); err != nil || !w.uncut {
+	if err := w.open(); err != nil || w.arrived {
 		return err
 	}
-	return w.cut()
+	w.arrived = true
+	return w.up.arrive()
 }
 
 // open fails if no byte may follow.
@@ -171,7 +172,7 @@ func (w *writer) Sync() error {
 }
 
 func (w *writer) sync() error {
-	if err := w.ready(); err != nil {
+	if err := w.open(); err != nil {
 		return err
 	}
 	w.synced = true
@@ -191,7 +192,9 @@ func (w *writer) Commit() error {
 		return nil
 	}
 	err = w.fail("commit", err)
-	if !w.worthParking(err) || w.up.park() != nil {
+	if w.worthParking(err) {
+		_ = w.park()
+	} else {
 		_ = w.up.drop()
 	}
 	return err
@@ -217,17 +220,29 @@ func (w *writer) worthParking(err error) bool {
 	return vfs.Kind(err) != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, vfs.ErrIsDir)
 }
 
+// park keeps what arrived, or drops the upload where that is nothing new.
+func (w *writer) park() error {
+	if !w.up.parks() {
+		_ = w.up.drop()
+		return errors.ErrUnsupported
+	}
+	if st, err := statFile(w.file); err == nil && !w.resumed && st.size <= w.offset {
+		return w.up.drop()
+	}
+	err := w.up.park()
+	if err != nil {
+		_ = w.up.drop()
+	}
+	return err
+}
+
 // Park implements vfs.Writer.
 func (w *writer) Park() error {
 	if w.ended {
 		return nil
 	}
 	defer w.release()
-	err := w.up.park()
-	if err != nil {
-		_ = w.up.drop()
-	}
-	return w.fail("park", err)
+	return w.fail("park", w.park())
 }
 
 // Abort implements vfs.Writer.
