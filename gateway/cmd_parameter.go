@@ -18,7 +18,7 @@ func parameterCommands() []*command {
 		{verb: "EPRT", run: (*session).cmdEprt, arg: argExtended, syntax: "|<1 or 2>|<address>|<port>|", need: needLogin, keepsRest: true, feat: feature("EPRT"), help: "Let the server connect to this address.", rfc: "2428"},
 		{verb: "EPSV", run: (*session).cmdEpsv, arg: argOptText, syntax: "[1 | 2 | ALL]", need: needLogin, keepsRest: true, feat: feature("EPSV"), help: "Let the client connect.", rfc: "2428"},
 		{verb: "TYPE", run: (*session).cmdType, arg: argText, syntax: "A [N] | I | L 8", need: needLogin, keepsRest: true, help: "Set the representation: text or bytes.", rfc: "959"},
-		{verb: "STRU", run: (*session).cmdStru, arg: argText, syntax: "F", need: needLogin, help: "Set the file structure.", rfc: "959"},
+		{verb: "STRU", run: (*session).cmdStru, arg: argText, syntax: "F", need: needLogin, keepsRest: true, help: "Set the file structure.", rfc: "959"},
 		{verb: "MODE", run: (*session).cmdMode, arg: argText, syntax: "S", need: needLogin, keepsRest: true, help: "Set the transfer mode.", rfc: "959"},
 		{verb: "OPTS", run: (*session).cmdOpts, arg: argText, syntax: "<command> [options]", help: "Set options of a command.", rfc: "2389"},
 		{verb: "OPTS UTF8", run: (*session).cmdOptsUTF8, arg: argOptText, syntax: "[ON]", feat: feature("UTF8"), help: "Say that names are UTF-8, which they always are.", rfc: "2640"},

@@ -131,6 +131,7 @@ func (r *runner) dataConnect(c *talk, arg string) error {
 		}
 	}
 	r.closeData(c)
+	c.stopListening()
 	conn, err := r.s.net.dial(from, to)
 	if err != nil {
 		return err
@@ -183,11 +184,16 @@ func (r *runner) dataListen(c *talk, arg string) error {
 	r.caught[name[1]] = hostPort(at)
 	r.caught[name[1]+".eprt"] = fmt.Sprintf("|%d|%s|%d|", family, at.Addr(), at.Port())
 	r.caught[name[1]+".port"] = strconv.Itoa(int(at.Port()))
-	if c.listener != nil {
-		c.listener.Close()
-	}
+	c.stopListening()
 	c.listener = l
 	return nil
+}
+
+func (c *talk) stopListening() {
+	if c.listener != nil {
+		c.listener.Close()
+		c.listener = nil
+	}
 }
 
 // dataAccept takes the server's connection, if one is expected.

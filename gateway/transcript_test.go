@@ -153,9 +153,7 @@ func (r *runner) finish() error {
 func (r *runner) closeAll() {
 	for _, c := range r.talks {
 		r.closeData(c)
-		if c.listener != nil {
-			c.listener.Close()
-		}
+		c.stopListening()
 		if c.conn != nil {
 			c.conn.Close()
 		}
