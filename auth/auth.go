@@ -54,8 +54,11 @@ type Principal struct {
 	Home string
 	// Policy says what the user may do; nil means everything.
 	Policy *Policy
+	// RequireTLS refuses the login without TLS on the control connection, and
+	// transfers without it on the data connection.
+	RequireTLS bool
 	// Rate limits each direction of each session, in bytes a second; 0 means the
-	// server's default.
+	// server's default, a negative rate no limit.
 	Rate int64
 }
 

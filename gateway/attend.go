@@ -374,7 +374,7 @@ func (a *attendance) dataEnded(proved bool) {
 		a.controlLost()
 	default:
 		a.read()
-		a.watch = time.After(min(max(2*roundTrip(a.s.conn), 300*time.Microsecond), 100*time.Millisecond))
+		a.watch = time.After(min(max(2*roundTrip(a.s.raw), 300*time.Microsecond), 100*time.Millisecond))
 	}
 }
 

@@ -27,7 +27,13 @@ func accessCommands() []*command {
 // RFC 959 4.1.1: a new USER may come at any point "in order to change the access
 // control"; it flushes what was known of the user, and "all transfer parameters
 // are unchanged".
+//
+// Where TLS is required, refusing is all that happens: closing the connection was
+// too much for some clients (Pure-FTPd 1.0.50). Nothing is told about the user.
 func (s *session) cmdUser(c *call) (wire.Reply, error) {
+	if s.cfg.TLS.RequireControl && !s.protected {
+		return wire.Reply{}, refuse(530, "TLS is required; send AUTH TLS first.")
+	}
 	s.logout()
 	s.user = c.text
 	return reply(331, "Password required."), nil
@@ -39,7 +45,7 @@ func (s *session) cmdPass(c *call) (wire.Reply, error) {
 		return wire.Reply{}, refuse(503, "Send USER first.")
 	}
 	principal, err := s.cfg.Auth.Authenticate(c, auth.Attempt{
-		User: s.user, Password: c.text, Remote: s.remote, Local: s.local,
+		User: s.user, Password: c.text, Remote: s.remote, Local: s.local, TLS: s.tlsState(),
 	})
 	if err == nil && principal == nil {
 		err = auth.ErrDenied
@@ -50,6 +56,10 @@ func (s *session) cmdPass(c *call) (wire.Reply, error) {
 	if err != nil {
 		s.log.Error("authenticator failed", "user", s.user, "err", err)
 		return wire.Reply{}, auth.ErrUnavailable
+	}
+	if principal.RequireTLS && !s.protected {
+		s.log.Warn("login refused: this user must use TLS", "user", s.user)
+		return s.denied(c)
 	}
 	if s.srv.abandoned.Load() >= int64(s.cfg.Limits.Abandoned) && s.cfg.Limits.Abandoned > 0 {
 		return wire.Reply{}, auth.ErrUnavailable

@@ -37,6 +37,8 @@ type command struct {
 	creates bool
 	// caps are the abilities of the store without which the row is absent.
 	caps vfs.Caps
+	// tls makes the row absent where no TLS is configured.
+	tls bool
 	// feat returns the row's lines in FEAT; nil: none.
 	feat func(s *session) []string
 	// masked keeps the argument out of the log.
@@ -102,6 +104,7 @@ const (
 	needLogin  need = 1 << iota // 530
 	needData                    // 425: a data connection was agreed
 	needRename                  // 503: RNFR came just before
+	needTLS                     // 503: the control connection is protected
 )
 
 // flow says which goroutine runs the command.
@@ -128,6 +131,7 @@ const (
 func table() []*command {
 	var rows []*command
 	rows = append(rows, accessCommands()...)
+	rows = append(rows, securityCommands()...)
 	rows = append(rows, parameterCommands()...)
 	rows = append(rows, transferCommands()...)
 	rows = append(rows, fileCommands()...)

@@ -45,8 +45,7 @@ type Config struct {
 	// A principal's own rate wins.
 	Rate int64
 
-	// TLS, if set, offers AUTH TLS, and protects the data connections on PROT P.
-	TLS *tls.Config
+	TLS TLS
 
 	// Logger gets one record a session, command and transfer. nil: slog.Default().
 	Logger *slog.Logger
@@ -99,6 +98,21 @@ type Data struct {
 	Network dataconn.Network
 }
 
+// TLS is FTPS (RFC 4217).
+type TLS struct {
+	// Config has the certificates; nil offers no TLS. It must not set
+	// GetConfigForClient; GetCertificate may change its mind at any time, so that
+	// certificates can be renewed.
+	Config *tls.Config
+	// RequireControl refuses USER, RequireData refuses transfers, without TLS.
+	RequireControl, RequireData bool
+	// AllowCCC lets clients take TLS off the control connection after the login,
+	// for firewalls that have to read it.
+	AllowCCC bool
+	// Resumption binds data connections to their control connection.
+	Resumption dataconn.Resumption
+}
+
 // Uploads decide about uploads that did not end well.
 type Uploads struct {
 	// ShowStaged says where a user sees the own interrupted uploads.
@@ -108,6 +122,9 @@ type Uploads struct {
 	// once. By default such an upload is parked, because a killed client looks
 	// the same.
 	CommitOnControlLost bool
+	// LenientTLS commits an upload whose TLS ended without close_notify, for old
+	// clients that never send it. An attacker can then cut uploads short.
+	LenientTLS bool
 }
 
 func defaultInt(v *int, def int) {
@@ -139,6 +156,9 @@ func (c Config) withDefaults() (*Config, error) {
 	}
 	if a := c.Data.PublicAddress; a.IsValid() && !a.Unmap().Is4() {
 		return nil, fmt.Errorf("gateway: Config.Data.PublicAddress %s is not IPv4, and PASV can tell no other", a)
+	}
+	if t := c.TLS; t.Config == nil && (t.RequireControl || t.RequireData) {
+		return nil, errors.New("gateway: Config.TLS requires TLS but has no certificate")
 	}
 	if err := c.Data.PassivePorts.Check(); err != nil {
 		return nil, fmt.Errorf("gateway: Config.Data.PassivePorts: %w", err)

@@ -62,6 +62,9 @@ func (s *session) lookup(verb, text string, given bool) (*command, string, bool)
 // served reports whether the row exists for this session: before the login what
 // the server could do, afterwards what the user's store can.
 func (s *session) served(row *command) bool {
+	if row.tls && s.cfg.TLS.Config == nil {
+		return false
+	}
 	return row.caps == 0 || s.fsys == nil || s.fsys.Caps().Has(row.caps)
 }
 
@@ -92,6 +95,12 @@ func (s *session) admit(c *call) wire.Reply {
 	row := c.row
 	if row.need&needLogin != 0 && s.principal == nil {
 		return reply(530, "Log in with USER and PASS first.")
+	}
+	if row.need&needTLS != 0 && s.tls == nil {
+		return reply(503, "Send AUTH TLS first.")
+	}
+	if row.need&needData != 0 && s.mustProtect() {
+		return reply(522, "Data connections must be protected; send PBSZ 0 and PROT P.")
 	}
 	if row.need&needRename != 0 && s.renameFrom == "" {
 		return reply(503, "Send RNFR first.")

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"github.com/ftpgate/ftpgate/auth"
+	"github.com/ftpgate/ftpgate/gateway/dataconn"
 	"github.com/ftpgate/ftpgate/gateway/wire"
 	"github.com/ftpgate/ftpgate/vfs"
 )
@@ -40,14 +41,16 @@ func refuse(code int, text string) error { return &replyError{reply: reply(code,
 
 // Causes that end a worker's context, and what the data connection can suffer.
 var (
-	errAborted      = errors.New("aborted by ABOR")
-	errControlLost  = errors.New("control connection lost")
-	errShutdown     = errors.New("server is shutting down")
-	errStalled      = errors.New("data connection stalled")
-	errDataClosed   = errors.New("data connection closed before the end")
-	errIncomplete   = errors.New("fewer bytes than ALLO announced")
-	errDataOpen     = errors.New("data connection could not be opened")
-	errDataDeadline = errors.New("data connection was not opened in time")
+	errAborted       = errors.New("aborted by ABOR")
+	errControlLost   = errors.New("control connection lost")
+	errShutdown      = errors.New("server is shutting down")
+	errStalled       = errors.New("data connection stalled")
+	errDataClosed    = errors.New("data connection closed before the end")
+	errNoCloseNotify = errors.New("TLS ended without close_notify (uploads.lenient_tls accepts such clients)")
+	errHandshake     = errors.New("TLS handshake failed")
+	errIncomplete    = errors.New("fewer bytes than ALLO announced")
+	errDataOpen      = errors.New("data connection could not be opened")
+	errDataDeadline  = errors.New("data connection was not opened in time")
 )
 
 // errorReply is one row of the table from errors to replies.
@@ -68,6 +71,9 @@ func errorReplies() []errorReply {
 		{errControlLost, 426, "Control connection lost; transfer aborted.", 0},
 		{errStalled, 426, "Data connection stalled; transfer aborted.", 0},
 		{errDataClosed, 426, "Data connection closed; transfer aborted.", 0},
+		{errNoCloseNotify, 426, "TLS ended without close_notify; transfer aborted.", 0},
+		{dataconn.ErrNotResumed, 522, "Data connection must resume the TLS session of the control connection.", 0},
+		{errHandshake, 522, "TLS handshake on the data connection failed.", 0},
 		{errIncomplete, 426, "Fewer bytes arrived than ALLO announced; transfer aborted.", 0},
 		{errDataDeadline, 425, "Data connection was not opened in time.", 0},
 		{errDataOpen, 425, "Can't open data connection.", 0},

@@ -76,7 +76,19 @@ func (s *Server) ListenAndServe(addr string) error {
 
 // Serve accepts sessions on l, which it closes in the end, until Shutdown or Close
 // is called; it then returns ErrServerClosed, or else the error of Accept.
-func (s *Server) Serve(l net.Listener) error {
+func (s *Server) Serve(l net.Listener) error { return s.serve(l, false) }
+
+// ServeTLS is Serve for implicit TLS (by custom on port 990): the handshake comes
+// before the greeting, and data connections are protected from the start.
+func (s *Server) ServeTLS(l net.Listener) error {
+	if s.cfg.Load().TLS.Config == nil {
+		l.Close()
+		return errors.New("gateway: implicit TLS without Config.TLS")
+	}
+	return s.serve(l, true)
+}
+
+func (s *Server) serve(l net.Listener, implicit bool) error {
 	defer l.Close()
 	s.mu.Lock()
 	if s.isDraining() {
@@ -95,7 +107,7 @@ func (s *Server) Serve(l net.Listener) error {
 		conn, err := l.Accept()
 		if err == nil {
 			pause = 0
-			s.start(conn)
+			s.start(conn, implicit)
 			continue
 		}
 		if s.isDraining() {
@@ -116,7 +128,7 @@ func (s *Server) Serve(l net.Listener) error {
 }
 
 // start admits a connection and runs its session.
-func (s *Server) start(conn net.Conn) {
+func (s *Server) start(conn net.Conn, implicit bool) {
 	cfg := s.cfg.Load()
 	sess, refusal := s.admit(cfg, conn)
 	if sess == nil {
@@ -133,7 +145,7 @@ func (s *Server) start(conn net.Conn) {
 	inlineUrgent(conn)
 	go func() {
 		defer s.ended(sess)
-		sess.run()
+		sess.run(implicit)
 	}()
 }
 
@@ -189,7 +201,7 @@ func hostOf(conn net.Conn) netip.Prefix {
 
 // ended counts the session out.
 func (s *Server) ended(sess *session) {
-	host := hostOf(sess.conn)
+	host := hostOf(sess.raw)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess)
@@ -229,7 +241,7 @@ func (s *Server) drain() {
 	for sess := range s.sessions {
 		// An owner sets its own deadline first and looks for draining
 		// afterwards, so that one of the two always wakes it.
-		_ = sess.conn.SetReadDeadline(time.Unix(1, 0))
+		_ = sess.raw.SetReadDeadline(time.Unix(1, 0))
 	}
 	if len(s.sessions) == 0 {
 		closeOnce(s.idle)

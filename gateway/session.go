@@ -26,7 +26,8 @@ const maxQueue = 8
 type session struct {
 	srv  *Server
 	cfg  *Config
-	conn net.Conn
+	raw  net.Conn // as accepted; the only field that others may use
+	conn net.Conn // raw, or TLS over it
 	in   *wire.LineReader
 	out  []byte
 
@@ -48,6 +49,7 @@ type session struct {
 	unknown   int
 	deadline  time.Time // of the login; zero when logged in
 
+	security
 	parameters
 	rest       int64  // of REST
 	allo       int64  // of ALLO
@@ -79,7 +81,7 @@ const defaultFacts = wire.AllFacts &^ (wire.FactOwner | wire.FactGroup)
 
 func newSession(srv *Server, cfg *Config, conn net.Conn, id string) *session {
 	s := &session{
-		srv: srv, cfg: cfg, conn: conn, id: id, cwd: ".",
+		srv: srv, cfg: cfg, raw: conn, conn: conn, id: id, cwd: ".",
 		in:     wire.NewLineReader(conn, max(cfg.Limits.LineLength, 64)),
 		remote: dataconn.AddrOf(conn.RemoteAddr()),
 		local:  dataconn.AddrOf(conn.LocalAddr()),
@@ -91,13 +93,16 @@ func newSession(srv *Server, cfg *Config, conn net.Conn, id string) *session {
 }
 
 // run is the owner's life.
-func (s *session) run() {
+func (s *session) run(implicit bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	s.ctx = ctx
 	defer s.close()
 	s.log.Debug("connected", "local", s.local)
 	s.startLogin()
+	if implicit && !s.secure() {
+		return
+	}
 	s.send(reply(220, bannerLines(s.cfg.Banner)...))
 	for !s.ending && !s.broken {
 		line, ok := s.nextLine()

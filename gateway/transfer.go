@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/ftpgate/ftpgate/gateway/dataconn"
 	"github.com/ftpgate/ftpgate/gateway/wire"
 	"github.com/ftpgate/ftpgate/vfs"
 )
@@ -31,8 +32,16 @@ func (s *session) openData(c *call, text string) (conn net.Conn, done func(), er
 		s.log.Warn("data connection failed", "command", c.row.verb, "err", err)
 		return nil, nil, errDataOpen
 	}
-	stop := context.AfterFunc(c, func() { conn.Close() })
+	raw := conn
+	stop := context.AfterFunc(c, func() { raw.Close() })
 	c.task.tell(event{kind: evReply, reply: reply(150, text)})
+	if s.prot == 'P' {
+		if conn, err = s.secureData(c, conn); err != nil {
+			stop()
+			raw.Close()
+			return nil, nil, err
+		}
+	}
 	return conn, func() {
 		stop()
 		conn.Close()
@@ -172,9 +181,16 @@ func (s *session) receive(c *call, conn net.Conn, w vfs.Writer) error {
 	if err != nil {
 		return err
 	}
+	secured, overTLS := conn.(*dataconn.Secured)
+	if overTLS && !secured.Clean() {
+		if !s.cfg.Uploads.LenientTLS {
+			return errNoCloseNotify
+		}
+		s.log.Warn("upload accepted without close_notify", "path", display(c.name))
+	}
 	n := c.task.bytes.Load()
 	whole := w.Offset() + n
-	proved := c.allo > 0 && s.typ == 'I' && (n == c.allo || whole == c.allo)
+	proved := overTLS && secured.Clean() || c.allo > 0 && s.typ == 'I' && (n == c.allo || whole == c.allo)
 	if c.allo > whole && s.typ == 'I' {
 		return errIncomplete
 	}
