@@ -9,6 +9,7 @@ package ftptest
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -34,6 +35,8 @@ type Options struct {
 	Policy *auth.Policy
 	// Network is "tcp4" (the default) or "tcp6".
 	Network string
+	// TLS offers AUTH TLS with a certificate that Server.ClientTLS trusts.
+	TLS bool
 	// Configure may change the server's configuration before it starts.
 	Configure func(*gateway.Config)
 }
@@ -47,6 +50,9 @@ type Server struct {
 	URL string
 	// FS is what it serves, to prepare files and to look at results.
 	FS vfs.FS
+	// ClientTLS is for clients, if Options.TLS was set. Clone it before changing
+	// it. It has a cache for sessions, so that data connections resume.
+	ClientTLS *tls.Config
 }
 
 // New starts a server over an empty file system in memory, in which everybody may
@@ -70,6 +76,10 @@ func Start(t testing.TB, o Options) *Server {
 		Auth:   authenticator(o),
 		Open:   func(context.Context, *auth.Principal) (vfs.FS, func(), error) { return o.FS, nil, nil },
 		Logger: slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	var client *tls.Config
+	if o.TLS {
+		cfg.TLS.Config, client = certificate(t)
 	}
 	if o.Configure != nil {
 		o.Configure(&cfg)
@@ -97,7 +107,7 @@ func Start(t testing.TB, o Options) *Server {
 		}
 	})
 	addr := l.Addr().String()
-	return &Server{Server: srv, Addr: addr, URL: "ftp://" + addr + "/", FS: o.FS}
+	return &Server{Server: srv, Addr: addr, URL: "ftp://" + addr + "/", FS: o.FS, ClientTLS: client}
 }
 
 func authenticator(o Options) auth.Authenticator {
