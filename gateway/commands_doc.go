@@ -7,6 +7,8 @@ import (
 	"github.com/ftpgate/ftpgate/vfs"
 )
 
+//go:generate go test -run ^TestCommandsDocument$ -update .
+
 // CommandsDocument writes the command table as a Markdown page: docs/commands.md
 // is its output, and a test fails when that is stale.
 func CommandsDocument() string {
