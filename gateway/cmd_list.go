@@ -79,6 +79,9 @@ func (s *session) cmdMlst(c *call) (wire.Reply, error) {
 	return reply(250, "Listing:", string(wire.AppendFacts(nil, e, s.facts)), "End."), nil
 }
 
+// iac is a byte that Telnet wants doubled (RFC 854).
+const iac = 0xFF
+
 // RFC 959 4.1.3: STAT with a path is LIST over the control connection.
 func (s *session) cmdStat(c *call) (wire.Reply, error) {
 	now := time.Now()
@@ -89,7 +92,12 @@ func (s *session) cmdStat(c *call) (wire.Reply, error) {
 			head := reply(213, "Status of "+display(c.name)+":", "").AppendTo(nil)
 			dst = append(dst, head[:bytes.IndexByte(head, '\n')+1]...)
 		}
-		return wire.AppendLong(dst, longEntry(e), now, s.cfg.Location)
+		start := len(dst)
+		dst = wire.AppendLong(dst, longEntry(e), now, s.cfg.Location)
+		if bytes.IndexByte(dst[start:], iac) < 0 {
+			return dst
+		}
+		return append(dst[:start], bytes.ReplaceAll(dst[start:], []byte{iac}, []byte{iac, iac})...)
 	}, func(b []byte) error {
 		if !c.task.tell(event{kind: evText, text: bytes.Clone(b)}) {
 			return errAborted

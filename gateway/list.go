@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io/fs"
 	"iter"
 	"strings"
@@ -24,27 +25,32 @@ func (s *session) entries(c *call) iter.Seq2[*listed, error] {
 	return func(yield func(*listed, error) bool) {
 		first := true
 		for e, err := range s.directory(c) {
-			if err != nil && first {
-				break // no directory
+			if err != nil && first && isNoDirectory(err) {
+				s.matches(c, yield)
+				return
 			}
 			first = false
 			if !yield(e, err) || err != nil {
 				return
 			}
 		}
-		if !first {
+	}
+}
+
+// isNoDirectory tells a name that is no directory from a directory that can't be
+// listed, which must not look like an empty one.
+func isNoDirectory(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, vfs.ErrNotDir) || errors.Is(err, fs.ErrInvalid)
+}
+
+// matches are a single file, or what matches a pattern.
+func (s *session) matches(c *call, yield func(*listed, error) bool) {
+	e := listed{typedDir: c.text[:strings.LastIndexByte(c.text, '/')+1]}
+	e.dir, _ = vfs.Split(c.name)
+	for info, err := range vfs.Glob(c, s.fsys, c.name) {
+		e.info = info
+		if !yield(&e, err) {
 			return
-		}
-		e := listed{typedDir: c.text[:strings.LastIndexByte(c.text, '/')+1]}
-		e.dir, _ = vfs.Split(c.name)
-		for info, err := range vfs.Glob(c, s.fsys, c.name) {
-			if err == nil && info.IsDir() && !vfs.HasMeta(c.name) {
-				return // the directory is there, and empty
-			}
-			e.info = info
-			if !yield(&e, err) {
-				return
-			}
 		}
 	}
 }
@@ -212,6 +218,9 @@ func (s *session) perm(info fs.FileInfo, name string) string {
 	}
 	if info.IsDir() {
 		for _, p := range dirPerms() {
+			if name == "." && (p.letter == 'd' || p.letter == 'f') {
+				continue // no store removes or renames its root
+			}
 			add(p)
 		}
 	} else {
