@@ -9,14 +9,11 @@ import (
 	"github.com/go-crypt/crypt/algorithm"
 	"github.com/go-crypt/crypt/algorithm/argon2"
 	"github.com/go-crypt/crypt/algorithm/bcrypt"
-	"github.com/go-crypt/crypt/algorithm/pbkdf2"
-	"github.com/go-crypt/crypt/algorithm/scrypt"
-	"github.com/go-crypt/crypt/algorithm/shacrypt"
 )
 
 // Algorithms are the names that HashPassword knows, the default first.
 func Algorithms() []string {
-	return []string{"argon2id", "bcrypt", "scrypt", "yescrypt", "pbkdf2", "sha512crypt"}
+	return []string{"argon2id", "bcrypt"}
 }
 
 // HashPassword returns a new hash of password for a users file; algorithm is one
@@ -46,16 +43,8 @@ func hasher(name string) (algorithm.Hash, error) {
 		return argon2.New(argon2.WithVariantID(), argon2.WithM(19*1024), argon2.WithT(2), argon2.WithP(1))
 	case "bcrypt":
 		return bcrypt.New(bcrypt.WithIterations(10))
-	case "scrypt":
-		return scrypt.New(scrypt.WithLN(15), scrypt.WithR(8), scrypt.WithP(3))
-	case "yescrypt":
-		return scrypt.New(scrypt.WithVariant(scrypt.VariantYescrypt), scrypt.WithLN(12), scrypt.WithR(32), scrypt.WithP(1))
-	case "pbkdf2":
-		return pbkdf2.New(pbkdf2.WithVariant(pbkdf2.VariantSHA512), pbkdf2.WithIterations(210_000))
-	case "sha512crypt":
-		return shacrypt.New(shacrypt.WithVariant(shacrypt.VariantSHA512), shacrypt.WithIterations(100_000))
 	}
-	return nil, fmt.Errorf("algorithm %q is unknown; there are %s", name, strings.Join(Algorithms(), ", "))
+	return nil, fmt.Errorf("algorithm %q is unknown; there are %s", name, strings.Join(Algorithms(), " and "))
 }
 
 // hashName is what people call the hashes of identifier id.

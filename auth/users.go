@@ -66,7 +66,7 @@ type Users struct {
 
 var _ Directory = (*Users)(nil)
 
-// NewUsers checks names, homes and rates of the accounts and that no name comes
+// NewUsers checks names and homes of the accounts and that no name comes
 // twice.
 func NewUsers(accounts ...Account) (*Users, error) {
 	u := &Users{byName: make(map[string]*Account, len(accounts))}
@@ -76,9 +76,6 @@ func NewUsers(accounts ...Account) (*Users, error) {
 		}
 		if err := CheckHome(a.Home); err != nil {
 			return nil, fmt.Errorf("user %q: %w", a.Name, err)
-		}
-		if a.Rate < 0 {
-			return nil, fmt.Errorf("user %q: the rate is negative", a.Name)
 		}
 		if u.byName[a.Name] != nil {
 			return nil, fmt.Errorf("user %q is given twice", a.Name)

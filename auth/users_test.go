@@ -20,7 +20,6 @@ func TestNewUsers(t *testing.T) {
 		{[]Account{{Name: "a\r\nb"}}, `user name "a\r\nb" has a control character`},
 		{[]Account{{Name: " a"}}, `user name " a" begins or ends with a space`},
 		{[]Account{{Name: "a"}, {Name: "b"}, {Name: "a"}}, `user "a" is given twice`},
-		{[]Account{{Name: "a", Rate: -1}}, `user "a": the rate is negative`},
 		{[]Account{{Name: "a", Home: "home"}}, `user "a": home "home" does not begin with / (which is the top of what is served)`},
 		{[]Account{{Name: "a", Home: "/a/../b"}}, `user "a": home "/a/../b" is not a plain absolute path such as /home/alice`},
 	} {
@@ -48,7 +47,7 @@ func TestNewUsers(t *testing.T) {
 
 func TestRate(t *testing.T) {
 	for s, want := range map[string]int64{
-		"0": 0, "1": 1, "500K": 500 << 10, "500k": 500 << 10, "2M": 2 << 20, "2M/s": 2 << 20, "1.5M": 3 << 19, " 1G ": 1 << 30, "1T": 1 << 40, "0.1": 1,
+		"off": -1, "1": 1, "500K": 500 << 10, "500k": 500 << 10, "2M": 2 << 20, "2M/s": 2 << 20, "1.5M": 3 << 19, " 1G ": 1 << 30, "1T": 1 << 40, "0.1": 1,
 	} {
 		got, err := ParseRate(s)
 		if err != nil || got != want {
@@ -58,12 +57,12 @@ func TestRate(t *testing.T) {
 			t.Errorf("FormatRate(%d) = %q", got, FormatRate(got))
 		}
 	}
-	for _, s := range []string{"", "K", "-1", "+1", "1e9", "1KB", "0x10", "Inf", "NaN", "1.2.3", "2 M", "9999999999999T"} {
+	for _, s := range []string{"", "0", "0.0", "Off", "K", "-1", "+1", "1e9", "1KB", "0x10", "Inf", "NaN", "1.2.3", "2 M", "9999999999999T"} {
 		if got, err := ParseRate(s); err == nil {
 			t.Errorf("ParseRate(%q) = %d", s, got)
 		}
 	}
-	for rate, want := range map[int64]string{0: "0", 1023: "1023", 1024: "1K", 1536: "1536", 3 << 20: "3M", math.MaxInt64: "9223372036854775807"} {
+	for rate, want := range map[int64]string{-1: "off", 0: "off", 1023: "1023", 1024: "1K", 1536: "1536", 3 << 20: "3M", math.MaxInt64: "9223372036854775807"} {
 		if got := FormatRate(rate); got != want {
 			t.Errorf("FormatRate(%d) = %s", rate, got)
 		}

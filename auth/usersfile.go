@@ -46,7 +46,8 @@ func LoadUsers(path string, defaults Account) (*Users, error) {
 //
 //	perm=elr             permission letters
 //	home=/dir            the directory that is the user's root
-//	rate=2M              limit of each direction of each session, as in ParseRate
+//	rate=2M              limit of each direction of each session, as in ParseRate;
+//	                     off: none, also where the server has one
 //	expires=2027-01-31   the first day on which the login is refused (UTC), or a
 //	                     moment as in RFC 3339
 //	disabled             the login is refused

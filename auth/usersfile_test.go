@@ -76,7 +76,7 @@ func TestParseUsersErrors(t *testing.T) {
 		{"a:!:perm=elx", `f:1:5: permission 'x' is unknown, the letters are elradfmwMT`},
 		{"a:!:perm=elr,home=pub", `f:1:14: home "pub" does not begin with / (which is the top of what is served)`},
 		{"a:!:perm=elr,home=/../x", `f:1:14: home "/../x" is not a plain absolute path such as /home/alice`},
-		{"a:!:rate=fast", `f:1:5: rate "fast" is not bytes a second such as 500K, 1.5M or 2M`},
+		{"a:!:rate=fast", `f:1:5: rate "fast" is not bytes a second such as 500K or 1.5M, nor off`},
 		{"a:!:expires=31.1.2030", `f:1:5: "31.1.2030" is not a date such as 2027-01-31, or 2027-01-31T12:00:00Z`},
 		{"a:!:disabled=no", "f:1:5: disabled has no value; delete it to enable the account"},
 		{"a:!:perm", "f:1:5: perm has no value; write perm=..."},

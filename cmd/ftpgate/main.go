@@ -112,7 +112,7 @@ func (p surroundings) rootCommand() *cobra.Command {
 func atMost(n int) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) > n {
-			return usageError{fmt.Errorf("there are %d arguments, at most %d is right", len(args), n)}
+			return usageError{fmt.Errorf("%d arguments are given, at most %d is taken", len(args), n)}
 		}
 		return nil
 	}

@@ -33,7 +33,7 @@ func (p surroundings) passwdCommand() *cobra.Command {
 		Args: atMost(1),
 	}
 	file := cmd.Flags().String("file", "", "set the password in this users `FILE`")
-	algorithm := cmd.Flags().String("algorithm", auth.Algorithms()[0], "`NAME` of the hash: "+strings.Join(auth.Algorithms(), ", "))
+	algorithm := cmd.Flags().String("algorithm", auth.Algorithms()[0], "`NAME` of the hash: "+strings.Join(auth.Algorithms(), " or "))
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		name := ""
 		if len(args) > 0 {
@@ -43,7 +43,7 @@ func (p surroundings) passwdCommand() *cobra.Command {
 			}
 		}
 		if !slices.Contains(auth.Algorithms(), *algorithm) {
-			return usageError{fmt.Errorf("--algorithm: %q is not one of %s", *algorithm, strings.Join(auth.Algorithms(), ", "))}
+			return usageError{fmt.Errorf("--algorithm: %q is not %s", *algorithm, strings.Join(auth.Algorithms(), " or "))}
 		}
 		if *file != "" && name == "" {
 			return usageError{errors.New("--file needs the NAME of the user")}
