@@ -144,11 +144,11 @@ func refusesIPv6(t *testing.T, s *site, c client) {
 	}
 }
 
-// samples are the files of the tests: no byte, one byte, more than a part of a
-// multipart upload, and the names that quoting, globs, URLs and S3 keys get wrong.
-func samples() tree {
+// samples are the files of the tests: no byte, one byte, a large one, and the names
+// that quoting, globs, URLs and S3 keys get wrong.
+func (b backend) samples() tree {
 	files := tree{
-		"plain.bin": randomBytes(1, 9<<20+7),
+		"plain.bin": randomBytes(1, b.large),
 		"empty":     {},
 		"one":       {'1'},
 		"lines.txt": []byte(strings.Repeat("a line\r\nanother\n\r", 5000)),
@@ -170,7 +170,7 @@ func randomBytes(seed uint64, n int) []byte {
 // exercise takes a client through the life of files: there and back, checked at
 // the back door, and from the back door, checked at the client.
 func exercise(t *testing.T, j *job, c client) {
-	files := samples()
+	files := j.site.samples()
 	local := filepath.Join(j.home, "local")
 	writeTree(t, local, files)
 	door := j.site.door

@@ -42,6 +42,27 @@ func (j *job) curl(args ...string) (string, error) {
 	return j.run("curl", append(curlArgs(j.mode), args...)...)
 }
 
+// curls makes one transfer for each name: the first three in one session, the others
+// in one each, because curl 7 waits up to a second before each further passive data
+// connection of a session.
+func (j *job) curls(names []string, transfer func(name string) []string) (string, error) {
+	var said strings.Builder
+	for n := 3; len(names) > 0; n = 1 {
+		var args []string
+		n = min(n, len(names))
+		for _, name := range names[:n] {
+			args = append(args, transfer(name)...)
+		}
+		names = names[n:]
+		out, err := j.curl(args...)
+		said.WriteString(out)
+		if err != nil {
+			return said.String(), err
+		}
+	}
+	return said.String(), nil
+}
+
 // quote sends commands and transfers nothing but the list of the root's names.
 func (j *job) quote(commands ...string) (string, error) {
 	args := []string{"--list-only", "--output", os.DevNull, j.site.URL("")}
@@ -57,18 +78,14 @@ func curlClient() client {
 		modes4: []mode{epsv, pasv, eprt, port},
 		modes6: []mode{epsv, eprt},
 		upload: func(j *job, local, remote string, names []string) (string, error) {
-			var args []string
-			for _, name := range names {
-				args = append(args, "--upload-file", filepath.Join(local, name), j.url(remote+"/"+name))
-			}
-			return j.curl(args...)
+			return j.curls(names, func(name string) []string {
+				return []string{"--upload-file", filepath.Join(local, name), j.url(remote + "/" + name)}
+			})
 		},
 		download: func(j *job, remote, local string, names []string) (string, error) {
-			var args []string
-			for _, name := range names {
-				args = append(args, "--output", filepath.Join(local, name), j.url(remote+"/"+name))
-			}
-			return j.curl(args...)
+			return j.curls(names, func(name string) []string {
+				return []string{"--output", filepath.Join(local, name), j.url(remote + "/" + name)}
+			})
 		},
 		list: func(j *job, remote string) ([]string, string, error) {
 			file := filepath.Join(j.home, "names")
@@ -109,7 +126,7 @@ func lines(text string) []string {
 // curlRanges asks for parts of a file; curl closes the data connection as soon as
 // it has them.
 func curlRanges(t *testing.T, j *job) {
-	data := samples()["plain.bin"]
+	data := j.site.samples()["plain.bin"]
 	for _, r := range []struct {
 		flag string
 		want []byte
@@ -117,8 +134,8 @@ func curlRanges(t *testing.T, j *job) {
 		{"0-0", data[:1]},
 		{"0-99", data[:100]},
 		{"1000-1999", data[1000:2000]},
-		{"8388600-8388700", data[8388600:8388701]},
-		{"9000000-", data[9000000:]},
+		{"1048500-1048600", data[1048500:min(len(data), 1048601)]},
+		{"1000000-", data[1000000:]},
 		{"-500", data[len(data)-500:]},
 	} {
 		file := filepath.Join(j.home, "range")
@@ -178,7 +195,7 @@ func curlListing(t *testing.T, j *job) {
 	for _, list := range []string{"LIST", "LIST -la", "MLSD"} {
 		j.must(t, list)(j.curl("--request", list, "--output", file, j.url(j.dir)+"/"))
 		text, _ := os.ReadFile(file)
-		for name, data := range samples() {
+		for name, data := range j.site.samples() {
 			rows := slices.DeleteFunc(lines(string(text)), func(row string) bool { return !strings.HasSuffix(row, " "+name) })
 			if len(rows) != 1 {
 				t.Errorf("%s has %d rows of %q:\n%s", list, len(rows), name, text)
@@ -193,7 +210,7 @@ func curlListing(t *testing.T, j *job) {
 	head := filepath.Join(j.home, "head")
 	j.must(t, "head")(j.curl("--head", "--output", head, j.url(j.dir+"/plain.bin")))
 	text, _ := os.ReadFile(head)
-	if !strings.Contains(string(text), "Content-Length: "+strconv.Itoa(len(samples()["plain.bin"]))) || !strings.Contains(string(text), "Last-Modified:") {
+	if !strings.Contains(string(text), "Content-Length: "+strconv.Itoa(len(j.site.samples()["plain.bin"]))) || !strings.Contains(string(text), "Last-Modified:") {
 		t.Errorf("curl --head prints %q", text)
 	}
 }

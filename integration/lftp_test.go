@@ -109,7 +109,7 @@ func lftpClient() client {
 func lftpSegments(t *testing.T, j *job) {
 	file := filepath.Join(j.home, "segments")
 	j.must(t, "pget")(j.lftp(lftpf("pget -n 4 %s -o %s", j.dir+"/plain.bin", file)))
-	if got, _ := os.ReadFile(file); !bytes.Equal(got, samples()["plain.bin"]) {
+	if got, _ := os.ReadFile(file); !bytes.Equal(got, j.site.samples()["plain.bin"]) {
 		t.Errorf("pget -n 4 fetched %d bytes, or others", len(got))
 	}
 }
@@ -169,7 +169,7 @@ func lftpLists(t *testing.T, j *job) {
 			file := filepath.Join(j.home, "list")
 			j.must(t, command)(j.lftp("set ftp:use-mlsd "+yesNo(mlsd), lftpf("cd %s", j.dir), command+lftpf(" > %s", file)))
 			text, _ := os.ReadFile(file)
-			for name := range samples() {
+			for name := range j.site.samples() {
 				if !strings.Contains(string(text), name) {
 					t.Errorf("%s (MLSD %v) lacks %q:\n%s", command, mlsd, name, text)
 				}

@@ -85,7 +85,9 @@ func ncftpClient() client {
 			if filepath.Base(local) != base {
 				j.t.Fatalf("ncftpput can't send %s as %s", local, base)
 			}
-			return j.run("ncftpput", append(j.ncftpArgs(), "-z", j.host(), strings.TrimSuffix(dir, "/"), local)...)
+			// Without -s it hands the file to sendfile from its start, whatever it
+			// told the server with REST.
+			return j.run("ncftpput", append(j.ncftpArgs(), "-z", "-s", j.host(), strings.TrimSuffix(dir, "/"), local)...)
 		},
 		uploadTree: func(j *job, local, remote string) (string, error) {
 			args := append(j.ncftpArgs(), "-R", "-m", j.host(), remote)
@@ -149,5 +151,5 @@ func ncftpTemporary(t *testing.T, j *job) {
 	if !strings.Contains(said, "RNTO plain.bin") {
 		t.Errorf("the client did not rename:\n%s", said)
 	}
-	j.site.door.fetch(t, dir).mustEqual(t, "after an upload under a temporary name", samples().only("plain.bin"))
+	j.site.door.fetch(t, dir).mustEqual(t, "after an upload under a temporary name", j.site.samples().only("plain.bin"))
 }

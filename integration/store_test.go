@@ -33,6 +33,9 @@ type backend struct {
 	// resumes says that complete files can be appended to and written from an
 	// offset; S3 can't yet.
 	resumes bool
+	// large is the size in bytes of the largest file that the clients send: more
+	// than one part of a multipart upload on S3.
+	large int
 	// open returns a fresh empty storage: the URL for ftpgate and the back door, which
 	// is nil where the gateway is the only way in.
 	open func(t *testing.T) (url string, env []string, door backDoor)
@@ -40,14 +43,14 @@ type backend struct {
 
 func backends() []backend {
 	return []backend{
-		{name: "memory", resumes: true, open: func(*testing.T) (string, []string, backDoor) {
+		{name: "memory", resumes: true, large: 1<<20 + 7, open: func(*testing.T) (string, []string, backDoor) {
 			return "mem:", nil, nil
 		}},
-		{name: "local", resumes: true, open: func(t *testing.T) (string, []string, backDoor) {
+		{name: "local", resumes: true, large: 1<<20 + 7, open: func(t *testing.T) (string, []string, backDoor) {
 			dir := t.TempDir()
 			return "file://" + dir, nil, disk{dir}
 		}},
-		{name: "s3", open: func(t *testing.T) (string, []string, backDoor) {
+		{name: "s3", large: 9<<20 + 7, open: func(t *testing.T) (string, []string, backDoor) {
 			prefix := strings.Map(func(r rune) rune {
 				if r == '/' || r == '#' {
 					return '-'

@@ -104,7 +104,7 @@ func tnftpCommands(t *testing.T, j *job) {
 		"features", "mlst plain.bin", "mlsd", "ls", "dir", "ls -la", "system", "rhelp", "rstatus", "status", "remopts UTF8 ON", "quote NOOP")
 	j.must(t, "commands")(said, err)
 	for _, want := range []string{
-		"\n257 ", "213 " + strconv.Itoa(len(samples()["plain.bin"])), "\n215 UNIX Type: L8", "MLST ",
+		"\n257 ", "213 " + strconv.Itoa(len(j.site.samples()["plain.bin"])), "\n215 UNIX Type: L8", "MLST ",
 	} {
 		if !strings.Contains(said, want) {
 			t.Errorf("the dialogue lacks %q:\n%s", want, said)

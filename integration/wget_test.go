@@ -76,7 +76,7 @@ func wgetTimes(t *testing.T, j *job) {
 	if strings.Contains(said, "RETR") {
 		t.Errorf("wget -N fetched the file again:\n%s", said)
 	}
-	readTree(t, dir).mustEqual(t, "fetched by wget -N", samples().only("plain.bin"))
+	readTree(t, dir).mustEqual(t, "fetched by wget -N", j.site.samples().only("plain.bin"))
 }
 
 func wgetMissing(t *testing.T, j *job) {

@@ -165,9 +165,8 @@ def methods(ftp, directory, path, resumes):
         ftp.storbinary("APPE text", io.BytesIO(b"-third"))
         assert ftp.size("text") == 17
     else:
-        ftp.sendcmd("REST 5")
-        refuses("5", ftp.voidcmd, "APPE text")
-        ftp.voidcmd("NOOP")
+        refuses("5", ftp.storbinary, "APPE text", io.BytesIO(b"more"))
+        refuses("5", lambda: ftp.storbinary("STOR text", io.BytesIO(b"more"), rest=5))
 
     # Listings.
     assert sorted(ftp.nlst()) == ["kept.bin", "text"]
