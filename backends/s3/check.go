@@ -65,7 +65,7 @@ func (o *Options) advice(ctx context.Context, where string, err error) string {
 		return fmt.Sprintf("the profile %q is not in the AWS configuration files; correct profile= or add it to ~/.aws/config", o.Profile)
 	case errors.Is(err, errNoRegion):
 		return "the region is not known; add region= to the URL or set AWS_REGION"
-	case errors.Is(err, errNoCredentials):
+	case errors.Is(err, errNoCredentials) && (ctx.Err() == nil || context.Cause(ctx) == errCheckTime):
 		return "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile with profile=NAME, or give the machine a role"
 	case errors.Is(context.Cause(ctx), errCheckTime):
 		return fmt.Sprintf("%s did not answer within %v; check endpoint= and the network", where, o.tuning.check)

@@ -56,10 +56,14 @@ func newClient(ctx context.Context, o Options) (*awss3.Client, profile, error) {
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		transport = b
 	}
+	tr := transport.GetTransport()
+	if t.dial != nil {
+		tr.DialContext = t.dial
+	}
 	var p profile
 	client := awss3.NewFromConfig(cfg, func(c *awss3.Options) {
 		p = applyProvider(c, o)
-		c.HTTPClient = &stallGuard{next: httpClient(transport.GetTransport()), stall: t.stall, slow: t.slow}
+		c.HTTPClient = &stallGuard{next: httpClient(tr), stall: t.stall, slow: t.slow}
 		c.Retryer = newRetryer(t)
 		c.ContinueHeaderThresholdBytes = -1 // it costs a round trip for each part
 		c.DisableLogOutputChecksumValidationSkipped = true

@@ -5,11 +5,12 @@ import (
 	"context"
 	"encoding/base64"
 	"io"
-	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/ftpgate/ftpgate/vfs"
 )
 
 // finish runs the step that makes an object visible. Such a step may have been done
@@ -27,10 +28,10 @@ func (f *FS) finish(ctx context.Context, step func(context.Context) error, lande
 		if err == nil {
 			return nil
 		}
-		again := uncertain(err) || status(err) == http.StatusConflict || status(err) == http.StatusTooManyRequests
 		if doubt = doubt || uncertain(err); doubt && landed(ctx) {
 			return nil
 		}
+		again := uncertain(err) || status(err) != 0 && asStoreError(err).kind == vfs.ErrBusy
 		if !again || try == f.tuning.attempts || ctx.Err() != nil {
 			return err
 		}
@@ -43,7 +44,6 @@ func (f *FS) put(ctx context.Context, key string, p *part, a attributes, once bo
 	if p == nil {
 		p = &part{}
 	}
-	sum := p.md5()
 	in := &awss3.PutObjectInput{
 		Bucket: &f.bucket, Key: &key, ContentLength: &p.size,
 		ContentType: a.contentType, CacheControl: a.cacheControl, ContentDisposition: a.contentDisposition,
@@ -59,7 +59,7 @@ func (f *FS) put(ctx context.Context, key string, p *part, a attributes, once bo
 		crc = p.crc64NVME()
 		in.ChecksumCRC64NVME = &crc
 	} else {
-		in.ContentMD5 = aws.String(base64.StdEncoding.EncodeToString(sum))
+		in.ContentMD5 = aws.String(base64.StdEncoding.EncodeToString(p.md5()))
 	}
 	return f.finish(ctx, func(ctx context.Context) error {
 		in.Body = io.ReadSeeker(bytes.NewReader(nil))
@@ -78,6 +78,6 @@ func (f *FS) put(ctx context.Context, key string, p *part, a attributes, once bo
 			return false
 		}
 		o := headed(key, out)
-		return o.size == p.size && (etagMD5(o.etag) == [16]byte(sum) || crc != "" && o.crc64 == crc)
+		return o.size == p.size && (etagMD5(o.etag) == [16]byte(p.md5()) || crc != "" && o.crc64 == crc)
 	})
 }

@@ -102,7 +102,7 @@ func plainCause(err error) error {
 // it and HEAD has nothing else; codes only tell apart what shares a status.
 func kindOf(status int, code string) error {
 	switch code {
-	case "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull", "EntityTooLargeForQuota":
+	case "QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "XMinioStorageFull":
 		return vfs.ErrNoSpace
 	case "EntityTooLarge":
 		return vfs.ErrTooLarge
@@ -110,6 +110,12 @@ func kindOf(status int, code string) error {
 		return fs.ErrInvalid
 	case "InvalidObjectState":
 		return vfs.ErrOffline
+	case "ObjectParentIsFile", "XMinioParentIsObject":
+		return vfs.ErrNotDir
+	case "ExistingObjectIsDirectory", "XMinioObjectExistsAsDirectory":
+		return vfs.ErrIsDir
+	case "DirectoryNotEmpty":
+		return vfs.ErrNotEmpty
 	case "SlowDown", "ServiceUnavailable", "OperationAborted", "ConditionalRequestConflict", "RequestTimeout":
 		return vfs.ErrBusy
 	}

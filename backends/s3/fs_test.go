@@ -2,6 +2,8 @@ package s3
 
 import (
 	"context"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,7 +15,18 @@ import (
 	"github.com/ftpgate/ftpgate/vfs/vfstest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain hides the machine's own AWS configuration from all tests.
+func TestMain(m *testing.M) {
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "AWS_") {
+			os.Unsetenv(name)
+		}
+	}
+	os.Setenv("AWS_CONFIG_FILE", os.DevNull)
+	os.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
+	os.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	goleak.VerifyTestMain(m)
+}
 
 // fastTuning makes retries quick.
 var fastTuning = tuning{backoff: time.Millisecond}
@@ -60,22 +73,20 @@ func fake(t testing.TB, opt s3fake.Options, change ...func(*Options)) (*s3fake.S
 
 func TestContract(t *testing.T) {
 	for _, v := range []struct {
-		name   string
-		opt    s3fake.Options
-		change func(*Options)
+		name    string
+		entries int
+		opt     s3fake.Options
+		change  func(*Options)
 	}{
-		{"generic", s3fake.Options{RefuseChecksums: true}, func(o *Options) {}},
-		{"parts", s3fake.Options{MinPart: 64 << 10}, func(o *Options) {
-			o.tuning.part, o.tuning.minPart, o.tuning.copyLimit, o.tuning.copyPart = 64<<10, 64<<10, 1<<20, 128<<10
+		{"generic", 1001, s3fake.Options{RefuseChecksums: true}, func(o *Options) {}},
+		{"aws", 101, s3fake.Options{MinPart: 64 << 10, PageLimit: 50}, func(o *Options) {
+			o.Provider, o.tuning.part, o.tuning.minPart, o.tuning.copyLimit, o.tuning.copyPart = AWS, 64<<10, 64<<10, 300<<10, 128<<10
 		}},
-		{"aws", s3fake.Options{MinPart: 64 << 10}, func(o *Options) {
-			o.Provider, o.tuning.part, o.tuning.minPart = AWS, 64<<10, 64<<10
-		}},
-		{"r2", s3fake.Options{EqualParts: true, OpaqueETags: true, RefuseChecksums: true, MinPart: 64 << 10}, func(o *Options) {
+		{"r2", 101, s3fake.Options{PageLimit: 100, EqualParts: true, OpaqueETags: true, RefuseChecksums: true, MinPart: 64 << 10}, func(o *Options) {
 			o.Provider, o.tuning.part, o.tuning.minPart = R2, 64<<10, 64<<10
 		}},
-		{"old", s3fake.Options{IgnoreConditions: true, PlainListing: true}, func(o *Options) { o.Prefix = "" }},
-		{"readonly", s3fake.Options{ReadOnly: true}, func(o *Options) {}},
+		{"old", 101, s3fake.Options{IgnoreConditions: true, PlainListing: true, PageLimit: 10}, func(o *Options) { o.Prefix = "" }},
+		{"readonly", 10, s3fake.Options{ReadOnly: true}, func(o *Options) {}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			type origin struct {
@@ -96,9 +107,9 @@ func TestContract(t *testing.T) {
 					from := opened[fsys]
 					return open(t, from.s, from.o)
 				},
-				MaxEntries: 1101,
-				Large:      1<<20 + 7,
-				ModelSteps: 200,
+				MaxEntries: v.entries,
+				Large:      500_000,
+				ModelSteps: 150,
 			})
 		})
 	}

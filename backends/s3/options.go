@@ -1,7 +1,9 @@
 package s3
 
 import (
+	"context"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -67,6 +69,8 @@ type tuning struct {
 	check      time.Duration // longest start
 	backoff    time.Duration // before the first retry; doubles
 	attempts   int           // tries of one request
+	// dial replaces the network.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 func (t tuning) withDefaults() tuning {

@@ -3,8 +3,10 @@ package s3
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
 
 	"golang.org/x/sync/errgroup"
 
@@ -129,7 +131,13 @@ func (u *upload) ready() error {
 	return nil
 }
 
-func (u *upload) fail(err error) error { return u.f.fail(u.ctx, "write", u.name, err) }
+func (u *upload) fail(err error) error {
+	if status(err) == http.StatusNotFound {
+		// That is about the multipart upload; nobody asked for a file.
+		err = fmt.Errorf("the store has lost the upload: %s", asStoreError(err).code)
+	}
+	return u.f.fail(u.ctx, "write", u.name, err)
+}
 
 // space returns memory for the next bytes, and sends the part before if it is
 // full.
@@ -269,7 +277,7 @@ func (u *upload) Commit() error {
 	u.ended = true
 	err := u.commit()
 	if err != nil {
-		err = u.f.fail(u.ctx, "commit", u.name, err)
+		err = u.fail(err)
 		u.discard()
 	}
 	u.release()

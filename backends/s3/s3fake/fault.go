@@ -24,8 +24,7 @@ type Fault struct {
 	// objects, or block.
 	Do func()
 	// CutRequest closes the connection after so many bytes of the request's
-	// body; CutBody after so many of the answer's. Both count from 1 and wait for
-	// nothing.
+	// body; CutBody after so many of the answer's, -1 right behind its header.
 	CutRequest int64
 	CutBody    int64
 	// Stall holds the answer after StallAt bytes of its body (0: before the
@@ -98,7 +97,7 @@ func (f *Fault) before(s *Server, q *request, w http.ResponseWriter) http.Respon
 		e.write(w, q)
 		return nil
 	}
-	if f.CutBody > 0 || f.StallAt > 0 {
+	if f.CutBody != 0 || f.StallAt > 0 {
 		return &faultyWriter{ResponseWriter: w, f: f, s: s, q: q}
 	}
 	return w
@@ -128,6 +127,7 @@ func (w *faultyWriter) Write(p []byte) (int, error) {
 	if at == 0 {
 		at = w.f.StallAt
 	}
+	at = max(at, 0)
 	if w.sent+int64(len(p)) < at || w.sent > at {
 		n, err := w.ResponseWriter.Write(p)
 		w.sent += int64(n)
@@ -140,7 +140,7 @@ func (w *faultyWriter) Write(p []byte) (int, error) {
 		return n, err
 	}
 	http.NewResponseController(w.ResponseWriter).Flush()
-	if w.f.CutBody > 0 {
+	if w.f.CutBody != 0 {
 		panic(http.ErrAbortHandler)
 	}
 	w.f.wait(w.s, w.q)
