@@ -212,8 +212,7 @@ func (w *writer) resume(st stat, opt vfs.CreateOptions) (taken bool, err error) 
 		w.offset = resumeAt(s.st.size)
 	}
 	mark := markOf(s.file)
-	foreign := s.st.links > 1
-	if foreign || !w.fs.resumable(s.st) || mark != "" && (mark != st.mark() || w.offset < st.size) {
+	if !w.fs.resumable(s.st) || mark != "" && (mark != st.mark() || w.offset < st.size) {
 		return false, s.drop() // the complete file has all of it that is of use
 	}
 	if w.offset > s.st.size {

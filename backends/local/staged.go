@@ -211,8 +211,11 @@ func (f *FS) parked(d *dir, name, base, shown string) (fs.FileInfo, bool) {
 	return info, true
 }
 
-// resumable reports whether st, of a parked upload, is worth going on with.
-func (f *FS) resumable(st stat) bool { return st.size > 0 && !f.expired('n', st, time.Now()) }
+// resumable reports whether st, of a parked upload, is worth going on with. What
+// has another name is somebody else's file.
+func (f *FS) resumable(st stat) bool {
+	return st.size > 0 && st.links <= 1 && !f.expired('n', st, time.Now())
+}
 
 // resumeAt is the size told of an upload of which arrived bytes are there: a
 // client that finds its own size takes the upload for complete.

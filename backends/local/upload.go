@@ -166,6 +166,12 @@ func (t *tail) publish() error {
 	return nil
 }
 
+// parks is false once there is nothing that the tail could be added to.
+func (t *tail) parks() bool {
+	cur, _ := t.w.at.lstat(t.w.at.base)
+	return t.staged.parks() && cur.mark() == t.kept.mark()
+}
+
 func (t *tail) add() error {
 	st, err := statFile(t.stage.file)
 	if err != nil || st.size <= t.kept.size { // nothing arrived
