@@ -230,7 +230,7 @@ func setOption(a *Account, key, value string, hasValue bool) error {
 		return fmt.Errorf("key %q is unknown; there are perm, home, rate, expires and disabled", key)
 	}
 	if !hasValue {
-		return fmt.Errorf("%s has no value; write %s=...", key, key)
+		return fmt.Errorf("%s has no value; write %s=VALUE", key, key)
 	}
 	return err
 }

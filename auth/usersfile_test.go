@@ -79,7 +79,7 @@ func TestParseUsersErrors(t *testing.T) {
 		{"a:!:rate=fast", `f:1:5: rate "fast" is not bytes a second such as 500K or 1.5M, nor off`},
 		{"a:!:expires=31.1.2030", `f:1:5: "31.1.2030" is not a date such as 2027-01-31, or 2027-01-31T12:00:00Z`},
 		{"a:!:disabled=no", "f:1:5: disabled has no value; delete it to enable the account"},
-		{"a:!:perm", "f:1:5: perm has no value; write perm=..."},
+		{"a:!:perm", "f:1:5: perm has no value; write perm=VALUE"},
 		{"a:!:perm=", "f:1:5: perm has no value"},
 		{"a:!:shell=/bin/sh", `f:1:5: key "shell" is unknown; there are perm, home, rate, expires and disabled`},
 		{"a:!:perm=e,perm=l", "f:1:12: perm is given twice"},
