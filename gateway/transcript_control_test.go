@@ -19,7 +19,8 @@ type talk struct {
 	conn net.Conn // nil when it has ended
 	in   *bufio.Reader
 
-	greeted bool // the server has said something
+	greeted  bool // the server has said something
+	protects bool // data connections are under TLS
 
 	listener net.Listener // of an active data connection, until it is used
 	rawData  net.Conn
@@ -47,15 +48,11 @@ func (r *runner) connect(name string) error {
 	if err != nil {
 		return err
 	}
-	c := &talk{raw: raw, conn: raw}
-	if r.s.v.secure != nil {
-		if c.conn, err = r.s.v.secure(raw); err != nil {
-			raw.Close()
-			return err
-		}
-	}
-	c.in = bufio.NewReader(c.conn)
+	c := &talk{raw: raw, conn: raw, in: bufio.NewReader(raw)}
 	r.talks[name], r.now = c, c
+	if r.s.v.tls {
+		return r.protect(c)
+	}
 	return nil
 }
 
@@ -252,6 +249,10 @@ func (r *runner) control(s step) error {
 		err = r.s.net.reset(c.raw)
 	case "fin":
 		return closeWrite(c.conn)
+	case "tls":
+		return r.handshake(c)
+	case "clear":
+		return r.unprotect(c)
 	case "closed":
 		if line, err := r.readLine(c); err == nil {
 			return fmt.Errorf("expected the end, got %s", show(line))
@@ -260,7 +261,7 @@ func (r *runner) control(s step) error {
 		}
 		c.conn.Close()
 	default:
-		return errors.New("write: control NUMBER, close, reset, fin or closed")
+		return errors.New("write: control NUMBER, close, reset, fin, closed, tls or clear")
 	}
 	c.conn = nil
 	return err

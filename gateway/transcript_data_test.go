@@ -34,6 +34,9 @@ func (r *runner) data(s step) error {
 		return r.dataConnect(c, arg)
 	case "refused":
 		return r.dataRefused(c, arg)
+	case "tls", "clear":
+		c.protects = what == "tls"
+		return nil
 	case "listen":
 		return r.dataListen(c, arg)
 	}
@@ -50,6 +53,8 @@ func (r *runner) data(s step) error {
 		return closeWrite(c.dataConn)
 	case "reset":
 		return r.s.net.reset(c.rawData)
+	case "cut":
+		return c.rawData.Close()
 	case "expect":
 		return r.dataExpect(c, arg)
 	case "is":
@@ -141,11 +146,8 @@ func (r *runner) dataConnect(c *talk, arg string) error {
 
 func (r *runner) useData(c *talk, raw net.Conn) error {
 	c.rawData, c.dataConn = raw, raw
-	if r.s.v.secure != nil {
-		var err error
-		if c.dataConn, err = r.s.v.secure(raw); err != nil {
-			return err
-		}
+	if c.protects {
+		c.dataConn = r.s.secured(raw)
 	}
 	c.dataIn = bufio.NewReader(c.dataConn)
 	return nil
@@ -218,7 +220,7 @@ func (r *runner) dataAccept(c *talk) error {
 
 func (r *runner) closeData(c *talk) {
 	if c.dataConn != nil {
-		c.dataConn.Close()
+		c.rawData.Close()
 		c.dataConn = nil
 	}
 }

@@ -2,10 +2,10 @@ package gateway_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -34,10 +34,8 @@ type variant struct {
 	open func(t *testing.T) (fsys vfs.FS, dir string)
 	// virtual runs it in a synctest bubble, on a network in memory.
 	virtual bool
-	// configure may change the server's configuration, secure put TLS on a
-	// client's connection; nil: nothing.
-	configure func(*gateway.Config)
-	secure    func(net.Conn) (net.Conn, error)
+	// tls protects the control connection and every data connection.
+	tls bool
 }
 
 func variants() []variant {
@@ -45,6 +43,7 @@ func variants() []variant {
 		{name: "memory", traits: []string{"memory", "tcp"}, open: openMemory},
 		{name: "local", traits: []string{"local", "tcp"}, open: openLocal},
 		{name: "virtual", traits: []string{"memory", "virtual"}, open: openMemory, virtual: true},
+		{name: "tls", traits: []string{"memory", "tcp", "tls"}, open: openMemory, tls: true},
 	}
 }
 
@@ -67,6 +66,7 @@ type served struct {
 	dir  string
 	addr netip.AddrPort
 	net  network
+	tls  *tls.Config // of the client, where the server offers TLS
 
 	mu     sync.Mutex
 	cond   sync.Cond
@@ -111,28 +111,25 @@ func serve(t *testing.T, v variant, tr *transcript, fsys vfs.FS, dir string) (*s
 	}
 	cfg.Auth = authenticator(accounts)
 	cfg.Open = s.openStore
-	if v.configure != nil {
-		v.configure(&cfg)
-	}
 	if v.virtual {
 		return s, s.startVirtual(t, cfg, host)
 	}
-	return s, s.startTCP(t, cfg, host)
+	return s, s.startTCP(t, cfg, host, v.tls || len(tr.setting("tls")) > 0)
 }
 
-func (s *served) startTCP(t *testing.T, cfg gateway.Config, host netip.Addr) error {
+func (s *served) startTCP(t *testing.T, cfg gateway.Config, host netip.Addr, withTLS bool) error {
 	seen := &seenConns{}
 	s.net = &tcpNetwork{seen: seen}
-	o := ftptest.Options{FS: s.fsys, Configure: func(c *gateway.Config) {
-		logger := c.Logger
+	o := ftptest.Options{FS: s.fsys, TLS: withTLS, Configure: func(c *gateway.Config) {
+		cfg.Logger, cfg.TLS.Config = c.Logger, c.TLS.Config
 		*c = cfg
-		c.Logger = logger
 		c.Data.Network = recordingNetwork{dataconn.System(), seen}
 	}}
 	if host.Is6() {
 		o.Network = "tcp6"
 	}
 	srv := ftptest.Start(t, o)
+	s.tls = srv.ClientTLS
 	var err error
 	s.addr, err = netip.ParseAddrPort(srv.Addr)
 	return err
@@ -275,7 +272,8 @@ func configure(cfg *gateway.Config, text string) error {
 	}
 	flag := map[string]*bool{
 		"no-active": &cfg.Data.NoActive, "no-passive": &cfg.Data.NoPassive,
-		"commit-on-control-lost": &cfg.Uploads.CommitOnControlLost,
+		"commit-on-control-lost": &cfg.Uploads.CommitOnControlLost, "lenient-tls": &cfg.Uploads.LenientTLS,
+		"require-tls": &cfg.TLS.RequireControl, "require-prot": &cfg.TLS.RequireData, "allow-ccc": &cfg.TLS.AllowCCC,
 	}
 	var err error
 	switch {
