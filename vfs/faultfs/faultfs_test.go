@@ -24,7 +24,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // A store without faults, and one whose faults are met without harm, is the store.
 func TestContract(t *testing.T) {
 	t.Run("no faults", func(t *testing.T) {
-		vfstest.Run(t, vfstest.Harness{New: func(t *testing.T) vfs.FS { return faultfs.New(memory.New(memory.Options{})) }})
+		vfstest.Run(t, vfstest.Harness{
+			MaxEntries: 1001, Large: 300_000,
+			New: func(t *testing.T) vfs.FS { return faultfs.New(memory.New(memory.Options{})) },
+		})
 	})
 	t.Run("short and slow", func(t *testing.T) {
 		vfstest.Run(t, vfstest.Harness{
@@ -69,7 +72,7 @@ func TestContractWithout(t *testing.T) {
 func testWithout(t *testing.T, missing vfs.Caps) {
 	t.Run(missing.String(), func(t *testing.T) {
 		vfstest.Run(t, vfstest.Harness{
-			MaxEntries: 20, Large: 100_000, ModelSteps: 200,
+			MaxEntries: 20, Large: 100_000, ModelSteps: 100,
 			New: func(t *testing.T) vfs.FS {
 				f := faultfs.Without(memory.New(memory.Options{}), missing)
 				if f.Caps()&missing != 0 {

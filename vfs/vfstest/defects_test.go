@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"net"
+	"os"
 	"path"
 	"strings"
 	"sync"
@@ -533,6 +535,28 @@ var defects = map[string]defect{
 			w.readFrom = func(r io.Reader) (int64, error) {
 				n, err := w.Writer.ReadFrom(r)
 				return n, vfs.PathError("write", name, err)
+			}
+		})
+	}},
+	"a dead connection looks like a broken disk": {"Sockets", func(b *broken) {
+		b.writers(func(w *brokenWriter, _ context.Context, name string, _ vfs.CreateOptions) {
+			w.readFrom = func(r io.Reader) (int64, error) {
+				n, err := w.Writer.ReadFrom(r)
+				if ne := net.Error(nil); errors.As(err, &ne) {
+					err = vfs.PathError("write", name, err)
+				}
+				return n, err
+			}
+		})
+	}},
+	"a deadline is the end": {"Sockets", func(b *broken) {
+		b.writers(func(w *brokenWriter, _ context.Context, _ string, _ vfs.CreateOptions) {
+			w.readFrom = func(r io.Reader) (int64, error) {
+				n, err := w.Writer.ReadFrom(r)
+				if errors.Is(err, os.ErrDeadlineExceeded) {
+					w.Writer.Commit()
+				}
+				return n, err
 			}
 		})
 	}},

@@ -186,7 +186,7 @@ func (m *modelRun) fit(o op) (op, bool) {
 	for _, f := range fields {
 		out.set(f, o.get(f))
 	}
-	if strings.Contains("park resume discard", out.verb) && (!m.caps.Has(vfs.CanPark) || m.h.Owned) {
+	if strings.Contains("park resume discard", out.verb) && (!m.caps.Has(vfs.CanPark) || m.h.Owner != "") {
 		return out, false
 	}
 	key := [2]string{out.a, out.owner}

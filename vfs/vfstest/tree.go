@@ -58,8 +58,14 @@ func testTree(t *testing.T, s *store) {
 	s.lists(t, ".", "d", "dd")
 	s.lists(t, "d", "e", "file")
 	s.holds(t, "d/file", data)
+	testTakeDown(t, s, data)
+}
 
-	// A directory that was made stays when its last entry goes.
+// testTakeDown removes the tree of testTree from below: a directory that was made
+// stays when its last entry goes.
+func testTakeDown(t *testing.T, s *store, data []byte) {
+	remove := func(name string) error { return s.fs.Remove(s.ctx, name) }
+	rmdir := func(name string) error { return s.fs.Rmdir(s.ctx, name) }
 	s.put(t, "d/e/f/x", data)
 	for _, step := range []struct {
 		do   func(string) error

@@ -46,9 +46,13 @@ type Harness struct {
 	// InPlace says that uploads write the visible file directly, so that readers
 	// see them before Commit (and AtomicCommit must be off).
 	InPlace bool
-	// Owned says that the FS sets the owner of uploads itself (ForOwner), so that
-	// parking is its own affair and tested by its own tests.
-	Owned bool
+	// Sendfile says that a file opened to its end has a syscall.Conn. A wrapper of
+	// such a store keeps it.
+	Sendfile bool
+	// Owner is set if the FS makes it the owner of every upload itself (ForOwner).
+	// Then it also shows what is staged as its own tests say, and the suite leaves
+	// that to them.
+	Owner string
 }
 
 func (h Harness) withDefaults() Harness {
@@ -86,6 +90,7 @@ func Run(t *testing.T, h Harness) {
 		{"Ends", testEnds},
 		{"Cancel", testCancel},
 		{"ReadFrom", testReadFrom},
+		{"Sockets", testSockets},
 		{"Writers", testWriters},
 		{"Park", testPark},
 		{"Tree", testTree},
@@ -157,6 +162,17 @@ func (s *store) put(t *testing.T, name string, data []byte) {
 	t.Helper()
 	if err := s.write(name, data, vfs.CreateOptions{}); err != nil {
 		t.Fatalf("upload of %q: %v", name, err)
+	}
+}
+
+// dropParked forgets what an FS with an Owner may have parked.
+func (s *store) dropParked(t *testing.T, name string) {
+	t.Helper()
+	if s.h.Owner == "" || !s.caps.Has(vfs.CanPark) {
+		return
+	}
+	if err := vfs.Discard(s.ctx, s.fs, name, s.h.Owner); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Discard(%q): %v", name, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package vfstest_test
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/ftpgate/ftpgate/backends/memory"
 	"github.com/ftpgate/ftpgate/vfs"
+	"github.com/ftpgate/ftpgate/vfs/faultfs"
 	"github.com/ftpgate/ftpgate/vfs/vfstest"
 )
 
@@ -91,13 +93,63 @@ func TestEveryGroupHasADefect(t *testing.T) {
 		groups = append(groups, d.group)
 	}
 	for _, g := range []string{
-		"Caps", "Names", "Stat", "List", "Read", "Create", "NoReplace", "Visibility", "Ends", "Cancel", "ReadFrom", "Writers",
+		"Caps", "Names", "Stat", "List", "Read", "Create", "NoReplace", "Visibility", "Ends", "Cancel", "ReadFrom", "Sockets", "Writers",
 		"Park", "Tree", "Rename", "Copy", "Attributes", "Hash", "Symlink", "Concurrency", "Model",
 	} {
 		if !slices.Contains(groups, g) {
 			t.Errorf("no defect is made for %s", g)
 		}
 	}
+}
+
+// noSub hides that a store can confine itself.
+type noSub struct{ vfs.Full }
+
+// Every wrapper of package vfs is as good a store as what it wraps.
+func TestWrappers(t *testing.T) {
+	inner := func() *memory.FS { return memory.New(memory.Options{}) }
+	for name, wrap := range map[string]func(t *testing.T) vfs.FS{
+		"Guard":             func(*testing.T) vfs.FS { return vfs.Guard(inner(), func(vfs.Op, string) error { return nil }) },
+		"Observe":           func(*testing.T) vfs.FS { return vfs.Observe(inner(), func(context.Context, vfs.Observation) {}) },
+		"ForOwner":          func(*testing.T) vfs.FS { return vfs.ForOwner(inner(), "ann", vfs.ShowExact) },
+		"ForOwner, listing": func(*testing.T) vfs.FS { return vfs.ForOwner(inner(), "ann", vfs.ShowListing) },
+		"Sub": func(t *testing.T) vfs.FS {
+			f := noSub{faultfs.Without(inner(), vfs.CanSymlink).(vfs.Full)}
+			return sub(t, f)
+		},
+		"Guard(Sub(Guard))": func(t *testing.T) vfs.FS {
+			allow := func(vfs.Op, string) error { return nil }
+			return vfs.Guard(sub(t, vfs.Guard(inner(), allow)), allow)
+		},
+		"what the gateway builds": func(t *testing.T) vfs.FS {
+			observed := vfs.Observe(sub(t, inner()), func(context.Context, vfs.Observation) {})
+			return vfs.Guard(vfs.ForOwner(observed, "ann", vfs.ShowExact), func(vfs.Op, string) error { return nil })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := vfstest.Harness{New: wrap, MaxEntries: 20, Large: 100_000, ModelSteps: 100}
+			if strings.HasPrefix(name, "ForOwner") || strings.HasPrefix(name, "what") {
+				h.Owner = "ann"
+			}
+			vfstest.Run(t, h)
+		})
+	}
+}
+
+// sub returns a directory of f.
+func sub(t *testing.T, f vfs.FS) vfs.FS {
+	t.Helper()
+	if err := f.Mkdir(t.Context(), "home"); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Mkdir(t.Context(), "home/ann"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := vfs.Sub(f, "home/ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func TestReadOnlyStore(t *testing.T) {
