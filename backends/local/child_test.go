@@ -4,6 +4,7 @@ package local_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -30,6 +31,22 @@ const (
 	childRole = "FTPGATE_LOCAL_TEST_CHILD"
 	childDir  = "FTPGATE_LOCAL_TEST_DIR"
 )
+
+// pattern is n bytes of a content in which every place is different.
+func pattern(n int) []byte {
+	b := make([]byte, n)
+	rand.NewChaCha8([32]byte{}).Read(b)
+	return b
+}
+
+// holds checks a file's content on the disk, past the FS.
+func holds(t testing.TB, path string, want []byte) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%s holds %d bytes, %v; want %d", filepath.Base(path), len(got), err, len(want))
+	}
+}
 
 func TestMain(m *testing.M) {
 	if role := os.Getenv(childRole); role != "" {

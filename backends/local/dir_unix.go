@@ -57,17 +57,20 @@ func interrupted(call func() error) error {
 
 // open opens a file without waiting, whatever it turns out to be.
 func (d *dir) open(base string, flag int, perm fs.FileMode) (*os.File, error) {
+	there := flag&os.O_EXCL == 0
+	if there {
+		flag |= unix.O_NONBLOCK
+	}
 	var fd int
 	err := interrupted(func() (err error) {
-		fd, err = unix.Openat(d.fd(), base, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, uint32(perm.Perm()))
+		fd, err = unix.Openat(d.fd(), base, flag|unix.O_NOFOLLOW|unix.O_CLOEXEC, uint32(perm.Perm()))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.SetNonblock(fd, false); err != nil { // keeps it away from the poller
-		unix.Close(fd)
-		return nil, err
+	if there { // else the poller would take it
+		_ = syscall.SetNonblock(fd, false)
 	}
 	return os.NewFile(uintptr(fd), base), nil
 }

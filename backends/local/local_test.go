@@ -1,11 +1,9 @@
 package local_test
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"io/fs"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,13 +77,6 @@ func serve(t testing.TB, opt local.Options) (*local.FS, string) {
 	return open(t, opt), opt.Dir
 }
 
-// pattern is n bytes of a content in which every place is different.
-func pattern(n int) []byte {
-	b := make([]byte, n)
-	rand.NewChaCha8([32]byte{}).Read(b)
-	return b
-}
-
 // write does a whole upload.
 func write(t testing.TB, fsys vfs.FS, name string, data []byte, opt vfs.CreateOptions) error {
 	t.Helper()
@@ -122,15 +113,6 @@ func read(t testing.TB, fsys vfs.FS, name string) ([]byte, error) {
 	}
 	defer f.Close()
 	return io.ReadAll(f)
-}
-
-// holds checks a file's content on the disk, past the FS.
-func holds(t testing.TB, path string, want []byte) {
-	t.Helper()
-	got, err := os.ReadFile(path)
-	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%s holds %d bytes, %v; want %d", filepath.Base(path), len(got), err, len(want))
-	}
 }
 
 // onDisk lists a directory of the disk, hidden names too.

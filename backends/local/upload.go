@@ -69,18 +69,19 @@ func (s *staged) prepare() error {
 // adopt gives the new file the bits and the owner of what it replaces, else those
 // of the options.
 func (s *staged) adopt(old stat) error {
+	replaces := old.exists && old.mode.IsRegular()
+	perm := s.w.fs.opt.FileMode.Perm()
+	if replaces {
+		perm = old.mode.Perm()
+	} else if perm == 0 {
+		return nil
+	}
 	st, err := statFile(s.stage.file)
 	if err != nil {
 		return err
 	}
-	perm := s.w.fs.opt.FileMode.Perm()
-	if old.exists && old.mode.IsRegular() {
-		perm = old.mode.Perm()
-		if st.uid != old.uid || st.gid != old.gid {
-			own(s.stage.file, old)
-		}
-	} else if perm == 0 {
-		return nil
+	if replaces && (st.uid != old.uid || st.gid != old.gid) {
+		own(s.stage.file, old)
 	}
 	if st.mode.Perm() == perm {
 		return nil
