@@ -49,8 +49,8 @@ const (
 type event struct {
 	kind   eventKind
 	reply  wire.Reply
-	text   []byte
-	proved bool // evEnded: it is known that the data is whole
+	text   []byte // evText; reply has its code
+	proved bool   // evEnded: it is known that the data is whole
 	err    error
 }
 
@@ -119,7 +119,7 @@ type attendance struct {
 	token   bool             // the reader has been asked for a line
 	quit    bool             // QUIT is in the queue
 	lost    bool             // the control connection has ended
-	spoke   bool             // part of a reply has been sent
+	begun   int              // code of a reply that has begun; 0: none
 	watch   <-chan time.Time // until an upload's end counts as clean
 	abandon <-chan time.Time
 }
@@ -224,7 +224,7 @@ func (a *attendance) event(e event) {
 	case evReply:
 		a.s.send(e.reply)
 	case evText:
-		a.spoke = true
+		a.begun = e.reply.Code
 		a.s.write(e.text)
 	case evEnded:
 		a.dataEnded(e.proved)
@@ -246,8 +246,8 @@ func (a *attendance) done(e event) {
 		}
 		return
 	}
-	if e.err != nil && a.spoke { // a reply that has begun ends with its own code
-		e.reply, e.err = reply(213, s.explain(t.c, e.err).Lines...), nil
+	if e.err != nil && a.begun != 0 { // a reply that has begun ends with its own code
+		e.reply, e.err = reply(a.begun, s.explain(t.c, e.err).Lines...), nil
 	}
 	s.finish(t.c, e.reply, e.err)
 }
@@ -310,7 +310,7 @@ func (a *attendance) line(l lineRead) {
 	switch {
 	case during == aborts && t.c.row.flow >= transfer && (t.state == running || t.state == ended):
 		a.abort(l.line)
-	case during == immediate && len(s.queue) == 0 && !a.spoke:
+	case during == immediate && len(s.queue) == 0 && a.begun == 0:
 		s.dispatch(l.line)
 	default:
 		a.quit = a.quit || during == quits
@@ -326,8 +326,8 @@ func (a *attendance) abort(line string) {
 	a.stop(errAborted)
 	a.t.state = answered
 	switch {
-	case a.spoke: // the reply that was being sent has to end with its own code
-		s.send(reply(213, "Aborted."))
+	case a.begun != 0: // the reply that was being sent has to end with its own code
+		s.send(reply(a.begun, "Aborted."))
 	default:
 		r, _ := replyFor(errAborted, false, "")
 		s.send(r)

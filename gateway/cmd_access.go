@@ -45,21 +45,20 @@ func (s *session) cmdPass(c *call) (wire.Reply, error) {
 		return wire.Reply{}, refuse(503, "Send USER first.")
 	}
 	principal, err := s.cfg.Auth.Authenticate(c, auth.Attempt{
-		User: s.user, Password: c.text, Remote: s.remote, Local: s.local, TLS: s.tlsState(),
+		User: s.user, Password: c.text, Remote: s.remote, Local: s.local, Host: s.host, TLS: s.tlsState(),
 	})
 	if err == nil && principal == nil {
 		err = auth.ErrDenied
 	}
 	if errors.Is(err, auth.ErrDenied) {
-		return s.denied(c)
+		return s.denied(c, err)
 	}
 	if err != nil {
 		s.log.Error("authenticator failed", "user", s.user, "err", err)
 		return wire.Reply{}, auth.ErrUnavailable
 	}
 	if principal.RequireTLS && !s.protected {
-		s.log.Warn("login refused: this user must use TLS", "user", s.user)
-		return s.denied(c)
+		return s.denied(c, errNeedsTLS)
 	}
 	if s.srv.abandoned.Load() >= int64(s.cfg.Limits.Abandoned) && s.cfg.Limits.Abandoned > 0 {
 		return wire.Reply{}, auth.ErrUnavailable
@@ -68,7 +67,7 @@ func (s *session) cmdPass(c *call) (wire.Reply, error) {
 	if err != nil {
 		s.log.Error("user's file system can't be opened", "user", principal.Name, "err", err)
 		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-			return s.denied(c)
+			return s.denied(c, err)
 		}
 		return wire.Reply{}, auth.ErrUnavailable
 	}
@@ -76,10 +75,11 @@ func (s *session) cmdPass(c *call) (wire.Reply, error) {
 	return reply(230, "Logged in."), nil
 }
 
-// denied counts a failed login; too many end the session.
-func (s *session) denied(c *call) (wire.Reply, error) {
+// denied counts a failed login; too many end the session. The reason is for the
+// log alone.
+func (s *session) denied(c *call, reason error) (wire.Reply, error) {
 	c.after(func() {
-		s.log.Warn("login refused", "user", s.user)
+		s.log.Warn("login refused", "user", s.user, "reason", reason)
 		s.user = ""
 		s.failures++
 		if limit := s.cfg.Limits.LoginFailures; limit > 0 && s.failures >= limit {
@@ -149,6 +149,7 @@ func (s *session) cmdCwd(c *call) (wire.Reply, error) {
 // any transfer in progress to be completed"; 220 leaves the session as it began.
 func (s *session) cmdRein(*call) (wire.Reply, error) {
 	s.logout()
+	s.host = "" // RFC 7151 3.2
 	s.parameters = s.defaultParameters()
 	s.startLogin()
 	return reply(220, "Ready for a new user."), nil

@@ -26,7 +26,7 @@ func bannerLines(text string) []string { return strings.Split(text, "\n") }
 // RFC 2389 3: each feature on a line of its own, behind one space.
 func (s *session) cmdFeat(*call) (wire.Reply, error) {
 	lines := []string{"Extensions supported:"}
-	for _, row := range s.srv.rows {
+	for _, row := range s.cfg.commands.rows {
 		if row.feat != nil && s.served(row) {
 			lines = append(lines, row.feat(s)...)
 		}
@@ -58,7 +58,7 @@ func (s *session) cmdSiteHelp(c *call) (wire.Reply, error) {
 func (s *session) helpList(title string, pick func(verb string) (string, bool)) wire.Reply {
 	lines := []string{title}
 	var line strings.Builder
-	for _, row := range s.srv.rows {
+	for _, row := range s.cfg.commands.rows {
 		for _, verb := range append([]string{row.verb}, row.aliases...) {
 			shown, ok := pick(verb)
 			if !ok || !s.served(row) {
@@ -75,7 +75,7 @@ func (s *session) helpList(title string, pick func(verb string) (string, bool)) 
 }
 
 func (s *session) helpOne(verb string) (wire.Reply, error) {
-	row := s.srv.commands[verb]
+	row := s.cfg.commands.byVerb[verb]
 	if row == nil || !s.served(row) {
 		return wire.Reply{}, refuse(502, "Unknown command.")
 	}
@@ -103,6 +103,13 @@ func (s *session) cmdStatus(*call) (wire.Reply, error) {
 	if s.typ == 'I' {
 		typ = "Image"
 	}
+	structure, mode := "File", "Stream"
+	if s.stru == 'R' {
+		structure = "Record"
+	}
+	if s.mode == 'Z' {
+		mode = "Deflate"
+	}
 	data := "No data connection"
 	switch {
 	case s.task != nil && s.task.c.row.flow == transfer:
@@ -113,7 +120,7 @@ func (s *session) cmdStatus(*call) (wire.Reply, error) {
 	return reply(211, "FTP server status:",
 		"Connected from "+s.remote.Addr().String(),
 		user,
-		"TYPE: "+typ+"; STRUcture: File; transfer MODE: Stream",
+		"TYPE: "+typ+"; STRUcture: "+structure+"; transfer MODE: "+mode,
 		data,
 		"End of status."), nil
 }

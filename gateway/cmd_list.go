@@ -20,7 +20,7 @@ func listCommands() []*command {
 		{verb: "STAT", run: (*session).cmdStat, arg: argList, syntax: "[-options] [path or pattern]", need: needLogin, op: vfs.OpList, flow: stream, help: "List on the control connection; without a path: tell the state of the session.", rfc: "959",
 			bare: &command{verb: "STAT", run: (*session).cmdStatus, arg: argNone, during: immediate, keepsRest: true}},
 		{verb: "SIZE", run: (*session).cmdSize, arg: argPath, syntax: "<path>", need: needLogin, op: vfs.OpList, flow: work, keepsRest: true, feat: feature("SIZE"), help: "Tell a file's size as it is stored.", rfc: "3659"},
-		{verb: "MDTM", run: (*session).cmdMdtm, arg: argPath, syntax: "<path>", need: needLogin, op: vfs.OpList, flow: work, keepsRest: true, feat: feature("MDTM"), help: "Tell when a file was last modified.", rfc: "3659"},
+		{verb: "MDTM", run: (*session).cmdMdtm, arg: argOwn, parse: parseMdtm, syntax: "[YYYYMMDDHHMMSS] <path>", need: needLogin, op: vfs.OpList, flow: work, keepsRest: true, feat: feature("MDTM"), help: "Tell when a file was last modified; with a time: set it, by the permission `T`.", rfc: "3659"},
 	}
 }
 
@@ -99,7 +99,7 @@ func (s *session) cmdStat(c *call) (wire.Reply, error) {
 		}
 		return append(dst[:start], bytes.ReplaceAll(dst[start:], []byte{iac}, []byte{iac, iac})...)
 	}, func(b []byte) error {
-		if !c.task.tell(event{kind: evText, text: bytes.Clone(b)}) {
+		if !c.task.tell(event{kind: evText, reply: wire.Reply{Code: 213}, text: bytes.Clone(b)}) {
 			return errAborted
 		}
 		return nil
@@ -121,13 +121,4 @@ func (s *session) cmdSize(c *call) (wire.Reply, error) {
 		return wire.Reply{}, err
 	}
 	return replyf(213, "%d", size), nil
-}
-
-// RFC 3659 3: the time is UTC.
-func (s *session) cmdMdtm(c *call) (wire.Reply, error) {
-	info, err := s.fsys.Stat(c, c.name)
-	if err != nil {
-		return wire.Reply{}, err
-	}
-	return reply(213, wire.FormatTime(info.ModTime())), nil
 }

@@ -18,9 +18,10 @@ func parameterCommands() []*command {
 		{verb: "EPRT", run: (*session).cmdEprt, arg: argExtended, syntax: "|<1 or 2>|<address>|<port>|", need: needLogin, keepsRest: true, feat: feature("EPRT"), help: "Let the server connect to this address.", rfc: "2428"},
 		{verb: "EPSV", run: (*session).cmdEpsv, arg: argOptText, syntax: "[1 | 2 | ALL]", need: needLogin, keepsRest: true, feat: feature("EPSV"), help: "Let the client connect.", rfc: "2428"},
 		{verb: "TYPE", run: (*session).cmdType, arg: argText, syntax: "A [N] | I | L 8", need: needLogin, keepsRest: true, help: "Set the representation: text or bytes.", rfc: "959"},
-		{verb: "STRU", run: (*session).cmdStru, arg: argText, syntax: "F", need: needLogin, keepsRest: true, help: "Set the file structure.", rfc: "959"},
-		{verb: "MODE", run: (*session).cmdMode, arg: argText, syntax: "S", need: needLogin, keepsRest: true, help: "Set the transfer mode.", rfc: "959"},
+		{verb: "STRU", run: (*session).cmdStru, arg: argText, syntax: "F | R", need: needLogin, keepsRest: true, help: "Set the file structure.", rfc: "959"},
+		{verb: "MODE", run: (*session).cmdMode, arg: argText, syntax: "S | Z", need: needLogin, keepsRest: true, feat: featMode, help: "Set the transfer mode: stream, or deflated.", rfc: "959, draft-preston-ftpext-deflate"},
 		{verb: "OPTS", run: (*session).cmdOpts, arg: argText, syntax: "<command> [options]", help: "Set options of a command.", rfc: "2389"},
+		{verb: "OPTS MODE", run: (*session).cmdOptsMode, arg: argText, syntax: "Z [LEVEL <0 to 9>]", need: needLogin, keepsRest: true, help: "Set how hard MODE Z tries.", rfc: "draft-preston-ftpext-deflate"},
 		{verb: "OPTS UTF8", run: (*session).cmdOptsUTF8, arg: argOptText, syntax: "[ON]", feat: feature("UTF8"), help: "Say that names are UTF-8, which they always are.", rfc: "2640"},
 		{verb: "OPTS UTF-8", run: (*session).cmdOptsUTF8, arg: argOptText, syntax: "[ON]", help: "The same, as some clients spell it.", rfc: "2640"},
 		{verb: "OPTS MLST", run: (*session).cmdOptsMLST, arg: argOptText, syntax: "[fact;…]", help: "Choose the facts of MLST and MLSD.", rfc: "3659"},
@@ -143,26 +144,29 @@ func (s *session) cmdType(c *call) (wire.Reply, error) {
 	return wire.Reply{}, refuse(501, "Syntax: TYPE A [N] | I | L 8.")
 }
 
-// RFC 959 3.1.2. Files here are streams of bytes: there are no records or pages.
+// RFC 959 3.1.2. Files here are streams of bytes, and a record of one is a line; there
+// are no pages.
 func (s *session) cmdStru(c *call) (wire.Reply, error) {
-	switch strings.ToUpper(c.text) {
-	case "F":
-		return reply(200, "Structure set to F."), nil
-	case "R", "P":
-		return wire.Reply{}, refuse(504, "Structure not supported; use F.")
+	switch stru := strings.ToUpper(c.text); stru {
+	case "F", "R":
+		s.stru = stru[0]
+		return replyf(200, "Structure set to %s.", stru), nil
+	case "P":
+		return wire.Reply{}, refuse(504, "Structure not supported; use F or R.")
 	}
-	return wire.Reply{}, refuse(501, "Syntax: STRU F.")
+	return wire.Reply{}, refuse(501, "Syntax: STRU F | R.")
 }
 
-// RFC 959 3.4.
+// RFC 959 3.4, and draft-preston-ftpext-deflate for Z.
 func (s *session) cmdMode(c *call) (wire.Reply, error) {
-	switch strings.ToUpper(c.text) {
-	case "S":
-		return reply(200, "Mode set to S."), nil
-	case "B", "C":
-		return wire.Reply{}, refuse(504, "Mode not supported; use S.")
+	switch mode := strings.ToUpper(c.text); {
+	case mode == "S" || mode == "Z" && !s.cfg.Data.NoDeflate:
+		s.mode = mode[0]
+		return replyf(200, "Mode set to %s.", mode), nil
+	case mode == "B" || mode == "C" || mode == "Z":
+		return wire.Reply{}, refuse(504, "Mode not supported; FEAT lists those beside S.")
 	}
-	return wire.Reply{}, refuse(501, "Syntax: MODE S.")
+	return wire.Reply{}, refuse(501, "Syntax: MODE S | Z.")
 }
 
 // RFC 2389 4: the rows "OPTS <command>" are found by dispatch; what comes here

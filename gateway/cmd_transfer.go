@@ -86,7 +86,7 @@ func (s *session) cmdAllo(c *call) (wire.Reply, error) {
 // RFC 3659 5.3: REST itself never fails for its value; the transfer says whether
 // the offset can be used.
 func (s *session) cmdRest(c *call) (wire.Reply, error) {
-	s.rest = c.num
+	s.rest, s.span = c.num, byteRange{}
 	return replyf(350, "Restarting at %d. Send STOR or RETR.", c.num), nil
 }
 
@@ -101,7 +101,7 @@ func (s *session) cmdAbor(*call) (wire.Reply, error) {
 func fileCommands() []*command {
 	return []*command{
 		{verb: "RNFR", run: (*session).cmdRnfr, arg: argPath, syntax: "<path>", need: needLogin, op: vfs.OpRename, flow: work, help: "Choose what to rename.", rfc: "959"},
-		{verb: "RNTO", run: (*session).cmdRnto, arg: argPath, syntax: "<path>", need: needLogin | needRename, op: vfs.OpRename, flow: work, creates: true, help: "Rename what RNFR chose.", rfc: "959"},
+		{verb: "RNTO", run: (*session).cmdRnto, arg: argPath, syntax: "<path>", need: needLogin, follows: "RNFR", op: vfs.OpRename, flow: work, creates: true, help: "Rename what RNFR chose.", rfc: "959"},
 		{verb: "DELE", run: (*session).cmdDele, arg: argPath, syntax: "<path>", need: needLogin, op: vfs.OpRemove, flow: work, help: "Delete a file.", rfc: "959"},
 		{verb: "RMD", aliases: []string{"XRMD"}, run: (*session).cmdRmd, arg: argPath, syntax: "<path>", need: needLogin, op: vfs.OpRmdir, flow: work, help: "Remove an empty directory.", rfc: "959"},
 		{verb: "MKD", aliases: []string{"XMKD"}, run: (*session).cmdMkd, arg: argPath, syntax: "<path>", need: needLogin, op: vfs.OpMkdir, flow: work, help: "Make a directory.", rfc: "959"},
@@ -119,7 +119,7 @@ func (s *session) cmdRnfr(c *call) (wire.Reply, error) {
 	if vfs.AttrOf(info).Staged {
 		return wire.Reply{}, fs.ErrNotExist
 	}
-	c.after(func() { s.renameFrom = c.name })
+	c.after(func() { s.chosen = chosen{c.row.verb, c.name} })
 	return reply(350, "Send RNTO."), nil
 }
 

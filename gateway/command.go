@@ -2,7 +2,10 @@ package gateway
 
 import (
 	"context"
+	"fmt"
+	"io/fs"
 	"net/netip"
+	"time"
 
 	"github.com/ftpgate/ftpgate/gateway/dataconn"
 	"github.com/ftpgate/ftpgate/gateway/wire"
@@ -20,10 +23,15 @@ type command struct {
 	// inline, else on the worker.
 	run handler
 	arg argKind
+	// parse reads the argument if arg is argOwn; an error answers 501.
+	parse func(s *session, c *call) error
 	// syntax is the argument as HELP and the documentation show it.
 	syntax string
 	need   need
-	// op is asked for the argument's path before run; "" asks nothing.
+	// follows is the verb that must have come just before; "": none. Otherwise 503.
+	follows string
+	// op is asked for the argument's path, or else the working directory, before run;
+	// "" asks nothing.
 	op   vfs.Op
 	flow flow
 	// during says what happens when the line arrives while a worker runs.
@@ -59,9 +67,10 @@ type call struct {
 	row  *command
 	verb string // as sent, upper case
 	args
-	// rest and allo are the one-shot state that this command consumes.
+	// rest, allo, span and from are the one-shot state that this command consumes.
 	rest, allo int64
-	from       string            // of RNFR
+	span       byteRange
+	from       string            // of RNFR or SITE CPFR
 	endpoint   dataconn.Endpoint // agreed for this transfer
 	task       *task             // nil for inline rows
 	commits    []func()
@@ -74,6 +83,13 @@ type args struct {
 	name  string         // of a path kind
 	num   int64          // of argNumber
 	addr  netip.AddrPort // of argHostPort and argExtended
+
+	// Of argOwn, as far as the row has them.
+	names []string // besides name
+	part  byteRange
+	mode  fs.FileMode
+	at    time.Time
+	facts []wire.FactChange
 }
 
 // after runs change on the session's own goroutine when the command has
@@ -95,16 +111,16 @@ const (
 	argNumber                  // a decimal number of bytes
 	argHostPort                // of PORT
 	argExtended                // of EPRT
+	argOwn                     // as the row's parse has it; 501 if empty
 )
 
 // need is a set of conditions, each with its reply.
 type need uint8
 
 const (
-	needLogin  need = 1 << iota // 530
-	needData                    // 425: a data connection was agreed
-	needRename                  // 503: RNFR came just before
-	needTLS                     // 503: the control connection is protected
+	needLogin need = 1 << iota // 530
+	needData                   // 425: a data connection was agreed
+	needTLS                    // 503: the control connection is protected
 )
 
 // flow says which goroutine runs the command.
@@ -127,6 +143,30 @@ const (
 	quits                      // QUIT: remembered, and nothing is read behind it
 )
 
+// commandTable is every command of a server, with those of its embedder.
+type commandTable struct {
+	rows   []*command
+	byVerb map[string]*command // aliases too
+}
+
+// newCommandTable adds the embedder's SITE commands to the table.
+func newCommandTable(site []SiteCommand) (*commandTable, error) {
+	t := &commandTable{rows: table()}
+	t.byVerb = index(t.rows)
+	for _, sc := range site {
+		row, err := sc.row()
+		if err != nil {
+			return nil, err
+		}
+		if t.byVerb[row.verb] != nil {
+			return nil, fmt.Errorf("gateway: Config.Site has a command %q, which exists already", sc.Name)
+		}
+		t.rows = append(t.rows, row)
+		t.byVerb[row.verb] = row
+	}
+	return t, nil
+}
+
 // table returns every command. The order is that of HELP and the documentation.
 func table() []*command {
 	var rows []*command
@@ -135,8 +175,14 @@ func table() []*command {
 	rows = append(rows, parameterCommands()...)
 	rows = append(rows, transferCommands()...)
 	rows = append(rows, fileCommands()...)
+	rows = append(rows, treeCommands()...)
+	rows = append(rows, combineCommands()...)
 	rows = append(rows, listCommands()...)
+	rows = append(rows, timeCommands()...)
+	rows = append(rows, hashCommands()...)
 	rows = append(rows, informationCommands()...)
+	rows = append(rows, clientCommands()...)
+	rows = append(rows, siteCommands()...)
 	return rows
 }
 

@@ -47,8 +47,17 @@ type Config struct {
 
 	TLS TLS
 
+	// Host reports whether the virtual host that a client asked for by HOST is served
+	// (RFC 7151), by its name in lower case or its address, IPv6 in brackets. It has to
+	// answer at once. nil accepts every name. Auth sees it in auth.Attempt.Host.
+	Host func(name string) bool
+	// Site adds SITE commands.
+	Site []SiteCommand
+
 	// Logger gets one record a session, command and transfer. nil: slog.Default().
 	Logger *slog.Logger
+
+	commands *commandTable
 }
 
 // Limits bound what clients can take. A zero field means its default, a negative
@@ -67,6 +76,12 @@ type Limits struct {
 	// Unknown is how many unknown commands a session may send before login;
 	// default 20.
 	Unknown int
+	// HashSize is how many bytes one HASH, XCRC or the like reads at most; default 64
+	// GiB. More is answered 556. As many run at once as two for each processor; others
+	// wait.
+	HashSize int64
+	// Tree is how many entries DSIZ counts and RMDA removes at most; default 100,000.
+	Tree int
 	// Abandoned is how many workers may hang in a store that ignores its context
 	// before new logins are answered 421; default 256.
 	Abandoned int
@@ -77,6 +92,7 @@ type Limits struct {
 type Timeouts struct {
 	Login     time.Duration // from connecting to having logged in; default 10 s
 	Idle      time.Duration // between two commands; default 5 min
+	IdleMax   time.Duration // what SITE IDLE may set; default 2 h, and Idle at least
 	DataOpen  time.Duration // for the data connection to open; default 30 s
 	Stall     time.Duration // without a byte on the data connection; default 60 s
 	Write     time.Duration // of a reply on the control connection; default 30 s
@@ -94,6 +110,9 @@ type Data struct {
 	PublicAddress netip.Addr
 	// NoActive refuses PORT and EPRT, NoPassive refuses PASV and EPSV.
 	NoActive, NoPassive bool
+	// NoDeflate refuses MODE Z, which costs time, and about a megabyte for each
+	// transfer.
+	NoDeflate bool
 	// Network opens the connections; nil: the real one. For tests.
 	Network dataconn.Network
 }
@@ -127,7 +146,7 @@ type Uploads struct {
 	LenientTLS bool
 }
 
-func defaultInt(v *int, def int) {
+func defaultInt[N int | int64](v *N, def N) {
 	if *v == 0 {
 		*v = def
 	}
@@ -181,13 +200,21 @@ func (c Config) withDefaults() (*Config, error) {
 	defaultInt(&l.LoginFailures, 5)
 	defaultInt(&l.Unknown, 20)
 	defaultInt(&l.Abandoned, 256)
+	defaultInt(&l.HashSize, 64<<30)
+	defaultInt(&l.Tree, 100_000)
 	t := &c.Timeouts
 	defaultTime(&t.Login, 10*time.Second)
 	defaultTime(&t.Idle, 5*time.Minute)
+	defaultTime(&t.IdleMax, max(2*time.Hour, t.Idle))
 	defaultTime(&t.DataOpen, 30*time.Second)
 	defaultTime(&t.Stall, time.Minute)
 	defaultTime(&t.Write, 30*time.Second)
 	defaultTime(&t.Handshake, 10*time.Second)
 	defaultTime(&t.Abandon, 10*time.Second)
+	commands, err := newCommandTable(c.Site)
+	if err != nil {
+		return nil, err
+	}
+	c.commands = commands
 	return &c, nil
 }

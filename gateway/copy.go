@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"net"
 	"os"
 	"syscall"
@@ -26,6 +27,7 @@ type pump struct {
 	conn net.Conn
 	rate *throttle
 	idle time.Duration // without a byte, in slices
+	z    *deflated     // in MODE Z
 }
 
 // stallSlices is in how many parts the stall time is waited for. A chunk that
@@ -34,7 +36,11 @@ type pump struct {
 const stallSlices = 4
 
 func (s *session) pump(c *call, conn net.Conn, rate *throttle) *pump {
-	return &pump{s: s, c: c, conn: conn, rate: rate}
+	p := &pump{s: s, c: c, conn: conn, rate: rate}
+	if s.mode == 'Z' {
+		p.z = &deflated{p: p}
+	}
+	return p
 }
 
 // failure is what ended a chunk: the context's cause if that is done, the
@@ -66,24 +72,34 @@ func isConnError(err error) bool {
 }
 
 // moved accounts for a chunk of n bytes that ended with err, and waits as the rate
-// wants. A deadline that passed is no error before the whole stall time has.
+// wants.
 func (p *pump) moved(n int64, err error) error {
 	p.c.task.bytes.Add(n)
+	if err := p.progress(n, err); err != nil {
+		return err
+	}
+	return p.rate.wait(p.c, n)
+}
+
+// progress judges the end of a chunk. A deadline that passed is no error before the
+// whole stall time has.
+func (p *pump) progress(n int64, err error) error {
 	if n > 0 {
 		p.idle = 0
 	}
-	if err != nil {
-		if !errors.Is(err, os.ErrDeadlineExceeded) || p.c.Err() != nil {
-			return p.failure(err)
-		}
-		if n == 0 {
-			p.idle += p.slice()
-		}
-		if p.idle >= p.s.cfg.Timeouts.Stall {
-			return errStalled
-		}
+	if err == nil {
+		return nil
 	}
-	return p.rate.wait(p.c, n)
+	if !errors.Is(err, os.ErrDeadlineExceeded) || p.c.Err() != nil {
+		return p.failure(err)
+	}
+	if n == 0 {
+		p.idle += p.slice()
+	}
+	if p.idle >= p.s.cfg.Timeouts.Stall {
+		return errStalled
+	}
+	return nil
 }
 
 func (p *pump) slice() time.Duration { return max(p.s.cfg.Timeouts.Stall/stallSlices, 1) }
@@ -101,8 +117,8 @@ func (p *pump) deadline() time.Time {
 func (p *pump) send(f fs.File) error {
 	_, kernel := f.(syscall.Conn)
 	to, tcp := p.conn.(*net.TCPConn)
-	if !kernel || !tcp {
-		return p.sendBuffered(f, func(b []byte) []byte { return b }, nil)
+	if !kernel || !tcp || p.z != nil {
+		return p.sendBuffered(f, nil)
 	}
 	for {
 		_ = p.conn.SetWriteDeadline(p.deadline())
@@ -117,36 +133,59 @@ func (p *pump) send(f fs.File) error {
 	}
 }
 
-// sendText sends f as NVT text (RFC 959 3.1.1.1), less the first skip bytes of
-// what would be sent.
-func (p *pump) sendText(f fs.File, skip int64) error {
-	var enc wire.ASCIIEncoder
-	var out []byte
-	trim := func(b []byte) []byte {
-		n := min(skip, int64(len(b)))
-		skip -= n
-		return b[n:]
+// encoder turns the bytes of a file into those that are sent; Flush gives the last.
+type encoder interface {
+	Append(dst, src []byte) []byte
+	Flush(dst []byte) []byte
+}
+
+// window lets through, of what an encoder would send, the bytes [skip,skip+left).
+type window struct {
+	encoder
+	skip, left int64
+}
+
+// cut is applied to all of what the encoder gave.
+func (w *window) cut(b []byte) []byte {
+	n := min(w.skip, int64(len(b)))
+	w.skip -= n
+	b = b[n:]
+	n = min(w.left, int64(len(b)))
+	w.left -= n
+	return b[:n]
+}
+
+// sendText sends f as NVT text (RFC 959 3.1.1.1), or in records, as far as the
+// offset and the part that were asked for want it: they count what is sent.
+func (p *pump) sendText(f fs.File) error {
+	w := window{encoder: &wire.ASCIIEncoder{}, skip: p.c.rest, left: math.MaxInt64}
+	if p.s.stru == 'R' {
+		w.encoder = &wire.RecordEncoder{}
 	}
-	err := p.sendBuffered(f, func(b []byte) []byte {
-		out = enc.Append(out[:0], b)
-		return trim(out)
-	}, func() []byte { return trim(enc.Flush(nil)) })
-	if err == nil && skip > 0 {
-		return &vfs.OffsetError{Offset: p.c.rest, Accept: p.c.rest - skip}
+	if part := p.c.span; part != (byteRange{}) {
+		w.skip, w.left = part.from, part.to-part.from
+	}
+	err := p.sendBuffered(f, &w)
+	if err == nil && w.skip > 0 && p.c.rest > 0 {
+		return &vfs.OffsetError{Offset: p.c.rest, Accept: p.c.rest - w.skip}
 	}
 	return err
 }
 
-// sendBuffered sends what convert makes of each piece of f, and then last.
-func (p *pump) sendBuffered(f io.Reader, convert func([]byte) []byte, last func() []byte) error {
+// sendBuffered sends what text makes of f; nil leaves it as it is.
+func (p *pump) sendBuffered(f io.Reader, text *window) error {
 	buf := p.s.srv.buffer()
 	defer p.s.srv.recycle(buf)
-	for {
+	var encoded []byte
+	for text == nil || text.left > 0 {
 		n, err := f.Read((*buf)[:min(int64(len(*buf)), p.rate.size())])
-		if n > 0 {
-			if err := p.write(convert((*buf)[:n])); err != nil {
-				return err
-			}
+		out := (*buf)[:n]
+		if text != nil {
+			encoded = text.Append(encoded[:0], out)
+			out = text.cut(encoded)
+		}
+		if err := p.write(out); err != nil {
+			return err
 		}
 		if err == io.EOF {
 			break
@@ -158,14 +197,17 @@ func (p *pump) sendBuffered(f io.Reader, convert func([]byte) []byte, last func(
 			return vfs.PathError("read", p.c.name, err)
 		}
 	}
-	if last != nil {
-		return p.write(last())
+	if text != nil {
+		return p.write(text.cut(text.Flush(encoded[:0])))
 	}
 	return nil
 }
 
 // write sends b in full.
 func (p *pump) write(b []byte) error {
+	if p.z != nil {
+		return p.z.write(b)
+	}
 	for len(b) > 0 {
 		_ = p.conn.SetWriteDeadline(p.deadline())
 		n, err := p.conn.Write(b)
@@ -180,6 +222,9 @@ func (p *pump) write(b []byte) error {
 // receive copies the connection to w until its clean end. The writer gets the
 // connection itself, so that it can splice.
 func (p *pump) receive(w vfs.Writer) error {
+	if p.z != nil {
+		return p.receiveBuffered(w, nil)
+	}
 	for {
 		_ = p.conn.SetReadDeadline(p.deadline())
 		lr := io.LimitedReader{R: p.conn, N: p.rate.size()}
@@ -193,18 +238,38 @@ func (p *pump) receive(w vfs.Writer) error {
 	}
 }
 
-// receiveText is receive for NVT text.
-func (p *pump) receiveText(w vfs.Writer) error {
+// decoder turns what arrives into the bytes of a file; Flush gives the last, and an
+// error if the end can't be here.
+type decoder interface {
+	Append(dst, src []byte) ([]byte, error)
+	Flush(dst []byte) ([]byte, error)
+}
+
+// textDecoder is NVT text, of which nothing is wrong.
+type textDecoder struct{ wire.ASCIIDecoder }
+
+func (d *textDecoder) Append(dst, src []byte) ([]byte, error) {
+	return d.ASCIIDecoder.Append(dst, src), nil
+}
+func (d *textDecoder) Flush(dst []byte) ([]byte, error) { return d.ASCIIDecoder.Flush(dst), nil }
+
+// receiveBuffered copies what dec makes of what arrives to w; nil leaves it as it is.
+func (p *pump) receiveBuffered(w vfs.Writer, dec decoder) error {
 	buf := p.s.srv.buffer()
 	defer p.s.srv.recycle(buf)
-	var dec wire.ASCIIDecoder
-	var out []byte
+	var decoded []byte
 	for {
-		_ = p.conn.SetReadDeadline(p.deadline())
-		n, err := p.conn.Read((*buf)[:min(int64(len(*buf)), p.rate.size())])
-		out = dec.Append(out[:0], (*buf)[:n])
-		if err == io.EOF {
-			out = dec.Flush(out)
+		n, err := p.read((*buf)[:min(int64(len(*buf)), p.rate.size())])
+		out := (*buf)[:n]
+		if dec != nil {
+			var bad error
+			if decoded, bad = dec.Append(decoded[:0], out); bad == nil && err == io.EOF {
+				decoded, bad = dec.Flush(decoded)
+			}
+			if bad != nil {
+				return bad
+			}
+			out = decoded
 		}
 		if _, err := w.Write(out); err != nil {
 			return p.failure(err)
@@ -219,6 +284,14 @@ func (p *pump) receiveText(w vfs.Writer) error {
 	}
 }
 
+func (p *pump) read(b []byte) (int, error) {
+	if p.z != nil {
+		return p.z.read(b)
+	}
+	_ = p.conn.SetReadDeadline(p.deadline())
+	return p.conn.Read(b)
+}
+
 // What a sender does at most about a client that sends on a connection that is
 // not for sending: closing over unread bytes would reset the connection, and the
 // client would lose the end of the file.
@@ -227,12 +300,22 @@ const (
 	drainTime  = 100 * time.Millisecond
 )
 
-// finishSending ends the data with FIN and swallows what the client may have sent.
-func finishSending(conn net.Conn) {
-	half, ok := conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil || !unread(conn) {
-		return
+// finish ends the data with what is left of it and FIN, and swallows what the client
+// may have sent.
+func (p *pump) finish() error {
+	if p.z != nil {
+		if err := p.z.finish(); err != nil {
+			return err
+		}
 	}
+	half, ok := p.conn.(interface{ CloseWrite() error })
+	if ok && half.CloseWrite() == nil && unread(p.conn) {
+		drain(p.conn)
+	}
+	return nil
+}
+
+func drain(conn net.Conn) {
 	_ = conn.SetReadDeadline(time.Now().Add(drainTime))
 	_, _ = io.CopyN(io.Discard, conn, drainBytes)
 }

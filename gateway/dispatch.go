@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -24,12 +25,12 @@ func (s *session) dispatch(line string) {
 		if !row.keepsRest {
 			s.clearOneShots()
 		}
-		s.renameFrom = ""
+		s.chosen = chosen{}
 		s.send(refusal)
 		return
 	}
-	c.rest, c.allo, c.from = s.rest, s.allo, s.renameFrom
-	s.renameFrom = ""
+	c.rest, c.allo, c.span, c.from = s.rest, s.allo, s.span, s.chosen.name
+	s.chosen = chosen{}
 	if !row.keepsRest {
 		s.clearOneShots()
 	}
@@ -45,11 +46,11 @@ func (s *session) dispatch(line string) {
 func (s *session) lookup(verb, text string, given bool) (*command, string, bool) {
 	if verb == "SITE" || verb == "OPTS" {
 		sub, rest, more := wire.SplitCommand(text)
-		if row := s.srv.commands[verb+" "+sub]; row != nil && s.served(row) {
+		if row := s.cfg.commands.byVerb[verb+" "+sub]; row != nil && s.served(row) {
 			return row, rest, more
 		}
 	}
-	row := s.srv.commands[verb]
+	row := s.cfg.commands.byVerb[verb]
 	switch {
 	case row == nil || !s.served(row):
 		return nil, text, given
@@ -68,7 +69,8 @@ func (s *session) served(row *command) bool {
 	return row.caps == 0 || s.fsys == nil || s.fsys.Caps().Has(row.caps)
 }
 
-// RFC 959 4.2.2: 500 for what is no command. A browser, or another protocol's
+// RFC 959 4.2.2: 500 for what is no command, 502 for one that can't be served
+// here. A browser, or another protocol's
 // client made to talk to us (ALPACA), gets no second try; nor does a flood.
 func (s *session) unknownCommand(verb string) wire.Reply {
 	if s.principal == nil {
@@ -77,6 +79,9 @@ func (s *session) unknownCommand(verb string) wire.Reply {
 			s.ending = true
 			return reply(500, "This is an FTP server.")
 		}
+	}
+	if s.cfg.commands.byVerb[verb] != nil {
+		return reply(502, "Not implemented for this storage or configuration.")
 	}
 	return reply(500, "Unknown command.")
 }
@@ -102,14 +107,14 @@ func (s *session) admit(c *call) wire.Reply {
 	if row.need&needData != 0 && s.mustProtect() {
 		return reply(522, "Data connections must be protected; send PBSZ 0 and PROT P.")
 	}
-	if row.need&needRename != 0 && s.renameFrom == "" {
-		return reply(503, "Send RNFR first.")
+	if row.follows != "" && s.chosen.by != row.follows {
+		return replyf(503, "Send %s first.", row.follows)
 	}
 	if r := s.parseArgument(c); r.Code != 0 {
 		return r
 	}
 	if row.op != "" && s.principal != nil {
-		if err := s.allow(row.op, c.name); err != nil {
+		if err := s.allow(row.op, cmp.Or(c.name, s.cwd)); err != nil {
 			r, _ := replyFor(err, false, "")
 			return r
 		}
@@ -159,6 +164,8 @@ func (s *session) parseArgument(c *call) wire.Reply {
 		c.addr, err = wire.ParseHostPort(c.text)
 	case argExtended:
 		c.addr, err = wire.ParseExtended(c.text)
+	case argOwn:
+		err = c.row.parse(s, c)
 	}
 	if err == wire.ErrFamily {
 		return reply(522, "Network protocol not supported, use (1,2).")

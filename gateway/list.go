@@ -92,10 +92,12 @@ func (s *session) listing(c *call, entries iter.Seq2[*listed, error], format fun
 			e, err, more = next()
 		}
 	}, format, p.write)
+	if err == nil {
+		err = p.finish()
+	}
 	if err != nil {
 		return wire.Reply{}, err
 	}
-	finishSending(conn)
 	return reply(226, "Transfer complete."), nil
 }
 

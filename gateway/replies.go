@@ -47,8 +47,10 @@ var (
 	errStalled       = errors.New("data connection stalled")
 	errDataClosed    = errors.New("data connection closed before the end")
 	errNoCloseNotify = errors.New("TLS ended without close_notify (uploads.lenient_tls accepts such clients)")
+	errNeedsTLS      = errors.New("this user must use TLS")
 	errHandshake     = errors.New("TLS handshake failed")
 	errIncomplete    = errors.New("fewer bytes than ALLO announced")
+	errDeflate       = errors.New("damaged data in MODE Z")
 	errDataOpen      = errors.New("data connection could not be opened")
 	errDataDeadline  = errors.New("data connection was not opened in time")
 )
@@ -75,6 +77,8 @@ func errorReplies() []errorReply {
 		{dataconn.ErrNotResumed, 522, "Data connection must resume the TLS session of the control connection.", 0},
 		{errHandshake, 522, "TLS handshake on the data connection failed.", 0},
 		{errIncomplete, 426, "Fewer bytes arrived than ALLO announced; transfer aborted.", 0},
+		{errDeflate, 451, "The compressed data is damaged; transfer aborted.", 0},
+		{wire.ErrRecord, 451, "The data is not in record structure, or not whole; transfer aborted.", 0},
 		{errDataDeadline, 425, "Data connection was not opened in time.", 0},
 		{errDataOpen, 425, "Can't open data connection.", 0},
 		{auth.ErrUnavailable, 421, "Login is not possible right now, try again later.", 0},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -19,11 +20,10 @@ var ErrServerClosed = errors.New("gateway: server closed")
 
 // Server serves FTP. Its methods may be called concurrently.
 type Server struct {
-	cfg      atomic.Pointer[Config]
-	rows     []*command
-	commands map[string]*command
-	ports    *dataconn.Ports
-	buffers  sync.Pool
+	cfg     atomic.Pointer[Config]
+	ports   *dataconn.Ports
+	buffers sync.Pool
+	hashing chan struct{} // a place for each hash that is computed at once
 
 	draining  chan struct{} // closed when Shutdown or Close begins
 	forced    chan struct{} // closed when running transfers must end
@@ -43,9 +43,8 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := table()
 	s := &Server{
-		rows: rows, commands: index(rows), ports: dataconn.NewPorts(c.Data.PassivePorts),
+		ports: dataconn.NewPorts(c.Data.PassivePorts), hashing: make(chan struct{}, 2*runtime.GOMAXPROCS(0)),
 		draining: make(chan struct{}), forced: make(chan struct{}), idle: make(chan struct{}),
 		listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}, perHost: map[netip.Prefix]int{},
 	}

@@ -40,6 +40,7 @@ type session struct {
 	log     *slog.Logger
 	connLog *slog.Logger // log without what the login added
 
+	host      string // of HOST
 	user      string // of USER, until PASS
 	principal *auth.Principal
 	fsys      vfs.FS
@@ -51,11 +52,12 @@ type session struct {
 
 	security
 	parameters
-	rest       int64  // of REST
-	allo       int64  // of ALLO
-	renameFrom string // of RNFR
-	endpoint   dataconn.Endpoint
-	up, down   *throttle
+	rest     int64     // of REST
+	allo     int64     // of ALLO
+	span     byteRange // of RANG
+	chosen   chosen    // by RNFR or SITE CPFR
+	endpoint dataconn.Endpoint
+	up, down *throttle
 
 	task    *task    // the worker, while it runs
 	queue   []string // lines that wait for the worker
@@ -68,12 +70,17 @@ type session struct {
 // parameters are those of the transfer; REIN resets them, USER does not.
 type parameters struct {
 	typ     byte // 'A' or 'I'
+	stru    byte // 'F' or 'R'
+	mode    byte // 'S' or 'Z'
+	level   int  // of MODE Z
 	epsvAll bool
 	facts   wire.FactSet
+	hash    vfs.HashAlgorithm
+	idle    time.Duration // between two commands; see Timeouts.Idle
 }
 
 func (s *session) defaultParameters() parameters {
-	return parameters{typ: s.cfg.DefaultType, epsvAll: s.epsvAll, facts: defaultFacts}
+	return parameters{typ: s.cfg.DefaultType, stru: 'F', mode: 'S', level: defaultLevel, epsvAll: s.epsvAll, facts: defaultFacts, hash: vfs.SHA256, idle: s.cfg.Timeouts.Idle}
 }
 
 // defaultFacts are those that MLST gives unless OPTS MLST chose others.
@@ -157,7 +164,7 @@ func (s *session) nextLine() (string, bool) {
 
 func (s *session) readDeadline() time.Time {
 	var d time.Time
-	if t := s.cfg.Timeouts.Idle; t > 0 {
+	if t := s.idle; t > 0 {
 		d = time.Now().Add(t)
 	}
 	if s.principal == nil && !s.deadline.IsZero() && (d.IsZero() || s.deadline.Before(d)) {
@@ -214,7 +221,18 @@ func (s *session) write(p []byte) {
 }
 
 // clearOneShots forgets what only the next command may use.
-func (s *session) clearOneShots() { s.rest, s.allo, s.renameFrom = 0, 0, "" }
+func (s *session) clearOneShots() {
+	s.rest, s.allo, s.span, s.chosen = 0, 0, byteRange{}, chosen{}
+}
+
+// chosen is the name that a command has put aside for the one right behind it.
+type chosen struct {
+	by   string // the verb
+	name string
+}
+
+// byteRange is [from,to) of a file; the zero value is all of it.
+type byteRange struct{ from, to int64 }
 
 // guard is what vfs.Guard asks.
 func (s *session) guard(op vfs.Op, name string) error { return s.principal.Policy.Allow(op, name) }

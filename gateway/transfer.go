@@ -60,18 +60,33 @@ func (s *session) typeName() string {
 func (s *session) retrieve(c *call) (wire.Reply, error) {
 	defer c.endpoint.Close()
 	start := time.Now()
-	offset := c.rest
-	if s.typ == 'A' {
-		offset = 0 // the offset counts bytes as sent: those before it are skipped
+	if err := s.structured(c); err != nil {
+		return wire.Reply{}, err
 	}
-	f, err := s.fsys.Open(c, c.name, offset, -1)
+	offset, length := c.rest, int64(-1)
+	if c.span != (byteRange{}) {
+		offset, length = c.span.from, c.span.to-c.span.from
+	}
+	if s.typ == 'A' {
+		offset, length = 0, -1 // offsets count bytes as sent: see pump.sendText
+	}
+	f, err := s.fsys.Open(c, c.name, offset, length)
+	var beyond *vfs.OffsetError
+	if length >= 0 && errors.As(err, &beyond) {
+		// draft-bryan-ftp-range 4.3: nothing is sent of a range behind the end.
+		f, err = s.fsys.Open(c, c.name, beyond.Accept, 0)
+	}
 	if err != nil {
 		return wire.Reply{}, err
 	}
 	defer f.Close()
 	text := "Opening " + s.typeName() + " mode data connection."
 	if info, err := f.Stat(); err == nil && s.typ != 'A' {
-		text = replyf(0, "Opening BINARY mode data connection (%d bytes).", max(info.Size()-offset, 0)).Lines[0]
+		size := max(info.Size()-offset, 0)
+		if length >= 0 {
+			size = min(size, length)
+		}
+		text = replyf(0, "Opening BINARY mode data connection (%d bytes).", size).Lines[0]
 	}
 	conn, done, err := s.openData(c, text)
 	if err != nil {
@@ -80,12 +95,12 @@ func (s *session) retrieve(c *call) (wire.Reply, error) {
 	defer done()
 	p := s.pump(c, conn, s.down)
 	if s.typ == 'A' {
-		err = p.sendText(f, c.rest)
+		err = p.sendText(f)
 	} else {
 		err = p.send(f)
 	}
 	if err == nil {
-		finishSending(conn)
+		err = p.finish()
 	}
 	s.logTransfer(c, "download", start, err)
 	if err != nil {
@@ -94,11 +109,26 @@ func (s *session) retrieve(c *call) (wire.Reply, error) {
 	return reply(226, "Transfer complete."), nil
 }
 
+// structured refuses what record structure has no meaning for (RFC 959 3.1.2.2): bytes
+// that are no text, and offsets.
+func (s *session) structured(c *call) error {
+	if s.stru == 'R' && (s.typ != 'A' || c.rest > 0 || c.span != (byteRange{})) {
+		return refuse(504, "STRU R is for TYPE A, and has no REST or RANG; send STRU F.")
+	}
+	return nil
+}
+
 // store receives a file. The order is fixed: checks, data connection, 150,
 // Create, bytes, the decision whether that was all, Commit, 226.
 func (s *session) store(c *call, opt vfs.CreateOptions, text string) (wire.Reply, error) {
 	defer c.endpoint.Close()
 	start := time.Now()
+	if err := s.structured(c); err != nil {
+		return wire.Reply{}, err
+	}
+	if c.span != (byteRange{}) {
+		return wire.Reply{}, refuse(504, "RANG is for RETR and HASH; nothing was stored.")
+	}
 	if err := s.mayCreate(c); err != nil {
 		return wire.Reply{}, err
 	}
@@ -173,16 +203,21 @@ func (s *session) overwritable(name string) error {
 func (s *session) receive(c *call, conn net.Conn, w vfs.Writer) error {
 	p := s.pump(c, conn, s.up)
 	var err error
-	if s.typ == 'A' {
-		err = p.receiveText(w)
-	} else {
+	var records wire.RecordDecoder
+	switch {
+	case s.stru == 'R':
+		err = p.receiveBuffered(w, &records)
+	case s.typ == 'A':
+		err = p.receiveBuffered(w, &textDecoder{})
+	default:
 		err = p.receive(w)
 	}
 	if err != nil {
 		return err
 	}
+	marked := records.Ended() || p.z != nil && p.z.ended // the data tells its end
 	secured, overTLS := conn.(*dataconn.Secured)
-	if overTLS && !secured.Clean() {
+	if overTLS && !secured.Clean() && !marked {
 		if !s.cfg.Uploads.LenientTLS {
 			return errNoCloseNotify
 		}
@@ -190,7 +225,7 @@ func (s *session) receive(c *call, conn net.Conn, w vfs.Writer) error {
 	}
 	n := c.task.bytes.Load()
 	whole := w.Offset() + n
-	proved := overTLS && secured.Clean() || c.allo > 0 && s.typ == 'I' && (n == c.allo || whole == c.allo)
+	proved := marked || overTLS && secured.Clean() || c.allo > 0 && s.typ == 'I' && (n == c.allo || whole == c.allo)
 	if c.allo > whole && s.typ == 'I' {
 		return errIncomplete
 	}
@@ -209,10 +244,10 @@ func (s *session) receive(c *call, conn net.Conn, w vfs.Writer) error {
 }
 
 // keep parks an upload that did not end well, so that its user can go on with it.
-// Text can't be continued by offset, and a name made by STOU is not known to the
-// client.
+// Text can't be continued by offset, of a compressed upload the client does not know
+// how much arrived, and a name made by STOU is not known to the client.
 func (s *session) keep(c *call, w vfs.Writer, cause error) {
-	if s.typ == 'A' || c.row.verb == "STOU" || !s.fsys.Caps().Has(vfs.CanPark) {
+	if s.typ == 'A' || s.mode == 'Z' || c.row.verb == "STOU" || !s.fsys.Caps().Has(vfs.CanPark) {
 		_ = w.Abort()
 		return
 	}
