@@ -204,13 +204,22 @@ func (o *ownerFS) Symlink(ctx context.Context, target, name string) error {
 }
 
 func (o *ownerFS) Staged(ctx context.Context, dir, owner string) iter.Seq2[fs.FileInfo, error] {
+	if !o.stages {
+		return func(func(fs.FileInfo, error) bool) {}
+	}
 	return Staged(ctx, o.inner, dir, owner)
 }
 
 func (o *ownerFS) StatStaged(ctx context.Context, name, owner string) (fs.FileInfo, error) {
+	if !o.stages {
+		return nil, unsupported("stat", name)
+	}
 	return StatStaged(ctx, o.inner, name, owner)
 }
 
 func (o *ownerFS) Discard(ctx context.Context, name, owner string) error {
+	if !o.stages {
+		return unsupported("remove", name)
+	}
 	return Discard(ctx, o.inner, name, owner)
 }
