@@ -113,6 +113,7 @@ func TestWrappers(t *testing.T) {
 		"Observe":           func(*testing.T) vfs.FS { return vfs.Observe(inner(), func(context.Context, vfs.Observation) {}) },
 		"ForOwner":          func(*testing.T) vfs.FS { return vfs.ForOwner(inner(), "ann", vfs.ShowExact) },
 		"ForOwner, listing": func(*testing.T) vfs.FS { return vfs.ForOwner(inner(), "ann", vfs.ShowListing) },
+		"ForOwner, nobody":  func(*testing.T) vfs.FS { return vfs.ForOwner(inner(), "", vfs.ShowExact) },
 		"Sub": func(t *testing.T) vfs.FS {
 			f := noSub{faultfs.Without(inner(), vfs.CanSymlink).(vfs.Full)}
 			return sub(t, f)
