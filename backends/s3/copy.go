@@ -72,6 +72,20 @@ func (f *FS) lookBoth(ctx context.Context, src, srcKey, dst, dstKey string, need
 // store honours a condition on the target of a copy, so it is then an upload of
 // copied parts.
 func (f *FS) copyObject(ctx context.Context, src *object, key string, once bool) error {
+	err := f.copyVersion(ctx, src, key, once)
+	switch status(err) {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusRequestedRangeNotSatisfiable:
+		// Not all stores look at the version before they complain of a range.
+		if now, herr := f.head(ctx, src.key); herr == nil && (now == nil || now.etag != src.etag) {
+			return errSourceChanged
+		}
+	}
+	return err
+}
+
+var errSourceChanged = fmt.Errorf("%w: the source changed", vfs.ErrBusy)
+
+func (f *FS) copyVersion(ctx context.Context, src *object, key string, once bool) error {
 	conditional := once && f.facts.putOnce && f.facts.finishOnce
 	switch {
 	case conditional && src.size == 0:
@@ -95,7 +109,7 @@ func (f *FS) copyObject(ctx context.Context, src *object, key string, once bool)
 // sourceChanged gives a failed condition on the source of a copy its meaning.
 func sourceChanged(err error) error {
 	if status(err) == http.StatusPreconditionFailed {
-		return fmt.Errorf("%w: the source changes", vfs.ErrBusy)
+		return errSourceChanged
 	}
 	return err
 }
@@ -218,7 +232,7 @@ func (f *FS) verifyCopy(ctx context.Context, src *object, key string) error {
 	case err != nil:
 		return err
 	case now == nil || now.etag != src.etag:
-		return fmt.Errorf("%w: the file changed while it was copied", vfs.ErrBusy)
+		return errSourceChanged
 	case made == nil || made.size != src.size:
 		return fmt.Errorf("%w: the copy is gone or another file; the original stays", vfs.ErrBusy)
 	}

@@ -122,6 +122,36 @@ func TestRenameChanged(t *testing.T) {
 		if got, _ := s.Get("pre/fix/old"); !bytes.Equal(got, second) {
 			t.Errorf("changed at %s: the new content is gone", c.op)
 		}
+		if got, ok := s.Get("pre/fix/new"); ok && !bytes.Equal(got, first) {
+			t.Errorf("changed at %s: the copy is of another version", c.op)
+		}
+	}
+}
+
+// TestCopyChanged: whatever the store says of a source that shrank or went since it
+// was looked at, the answer is that it changed.
+func TestCopyChanged(t *testing.T) {
+	for _, c := range []struct {
+		op     string
+		change func(*s3fake.Server)
+		fault  s3fake.Fault
+	}{
+		{"CopyObject", func(s *s3fake.Server) { s.Delete("pre/fix/old") }, s3fake.Fault{}},
+		{"UploadPartCopy", func(s *s3fake.Server) { s.Delete("pre/fix/old") }, s3fake.Fault{}},
+		{"UploadPartCopy", func(s *s3fake.Server) { s.Put("pre/fix/old", []byte("short")) }, s3fake.Fault{Status: 400, Code: "InvalidArgument"}},
+		{"UploadPartCopy", func(s *s3fake.Server) { s.Put("pre/fix/old", []byte("short")) }, s3fake.Fault{Status: 416, Code: "InvalidRange"}},
+	} {
+		s, f := fake(t, s3fake.Options{})
+		s.Put("pre/fix/old", pattern(1000))
+		c.fault.Op, c.fault.Do = c.op, func() { c.change(s) }
+		s.Inject(c.fault)
+		err := f.Copy(t.Context(), "old", "new", vfs.CopyOptions{NoReplace: c.op == "UploadPartCopy"})
+		if !errors.Is(err, vfs.ErrBusy) {
+			t.Errorf("%s: %v, want vfs.ErrBusy", c.op, err)
+		}
+		if _, ok := s.Get("pre/fix/new"); ok {
+			t.Errorf("%s: there is a copy", c.op)
+		}
 	}
 }
 

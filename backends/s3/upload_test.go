@@ -147,6 +147,31 @@ func TestUploadFaults(t *testing.T) {
 	}
 }
 
+// TestUploadDoubt: after an end that the store did not confirm, another file of the
+// same size is not taken for the upload.
+func TestUploadDoubt(t *testing.T) {
+	for _, size := range []int{5000, 300_000} {
+		for _, other := range []string{"old", "a rival's"} {
+			s, f := fake(t, smallFake, smallParts)
+			data := pattern(size)
+			rival := bytes.Repeat([]byte("r"), size)
+			if other == "old" {
+				s.Put("pre/fix/file", rival)
+			} else if err := upload1(t.Context(), f, "file", rival, vfs.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			s.Inject(s3fake.Fault{Op: "CompleteMultipartUpload", Status: 500, Code: "InternalError"})
+			s.Inject(s3fake.Fault{Op: "PutObject", Status: 500, Code: "InternalError"})
+			if err := upload1(t.Context(), f, "file", data, vfs.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := s.Get("pre/fix/file"); !bytes.Equal(got, data) {
+				t.Errorf("%d bytes over %s file: it has other bytes", size, other)
+			}
+		}
+	}
+}
+
 // TestUploadFails: what does not go away ends the upload with an error that says
 // what it is, with nothing visible and nothing left.
 func TestUploadFails(t *testing.T) {

@@ -193,7 +193,8 @@ func (s *Server) assemble(u *upload, parts []completed) (*object, *apiError) {
 	if len(parts) == 0 {
 		return nil, &apiError{400, "MalformedXML", "You must specify at least one part"}
 	}
-	var data, sums []byte
+	var pieces [][]byte
+	var sums []byte
 	last := 0
 	for i, c := range parts {
 		p := u.parts[c.PartNumber]
@@ -209,10 +210,11 @@ func (s *Server) assemble(u *upload, parts []completed) (*object, *apiError) {
 			return nil, &apiError{400, "InvalidPart", "All non-trailing parts must have the same length."}
 		}
 		last = c.PartNumber
-		data = append(data, p.data...)
+		pieces = append(pieces, p.data)
 		sum := md5.Sum(p.data)
 		sums = append(sums, sum[:]...)
 	}
+	data := slices.Concat(pieces...)
 	whole := md5.Sum(sums)
 	if s.opt.OpaqueETags {
 		whole[0] ^= 0xff

@@ -68,8 +68,8 @@ func (s *Server) body(q *request) ([]byte, *apiError) {
 	if q.r.ContentLength < 0 {
 		return nil, &apiError{411, "MissingContentLength", "You must provide the Content-Length HTTP header."}
 	}
-	data, err := io.ReadAll(q.r.Body)
-	if err != nil {
+	data := make([]byte, q.r.ContentLength)
+	if _, err := io.ReadFull(q.r.Body, data); err != nil {
 		return nil, &apiError{400, "IncompleteBody", "You did not provide the number of bytes specified by the Content-Length HTTP header"}
 	}
 	switch want := h.Get("X-Amz-Content-Sha256"); {
