@@ -128,14 +128,15 @@ func parseHashed(s *session, c *call) (err error) {
 			return nil
 		}
 	}
+	c.part.to = -1 // to the end
 	if numbers != "" {
 		start, end, _ := strings.Cut(numbers[1:], " ")
-		from, ok1 := parseSize(start)
-		to, ok2 := parseSize(end)
-		if !ok1 || !ok2 || from >= to {
+		var ok1, ok2 bool
+		c.part.from, ok1 = parseSize(start)
+		c.part.to, ok2 = parseSize(end)
+		if !ok1 || !ok2 {
 			return wire.ErrSyntax
 		}
-		c.part = byteRange{from, to}
 	}
 	name, err := resolve(s.cwd, path)
 	c.names = []string{name}
@@ -160,8 +161,8 @@ func cutOffsets(text string) (path, numbers string) {
 // others is that of ProFTPD: the range ends before its end, has to lie in the file, and
 // the digits are upper case.
 func (s *session) oldHash(c *call, code int, alg vfs.HashAlgorithm) (wire.Reply, error) {
+	part, shown := byteRange{0, -1}, c.text
 	info, err := s.complete(c, c.name)
-	part, shown := byteRange{}, c.text
 	if errors.Is(err, fs.ErrNotExist) && len(c.names) > 0 {
 		c.name, part, shown = c.names[0], c.part, display(c.names[0])
 		info, err = s.complete(c, c.name)
@@ -169,10 +170,10 @@ func (s *session) oldHash(c *call, code int, alg vfs.HashAlgorithm) (wire.Reply,
 	switch {
 	case err != nil:
 		return wire.Reply{}, err
-	case part == (byteRange{}):
+	case part.to < 0:
 		part.to = info.Size()
-	case part.to > info.Size():
-		return wire.Reply{}, refuse(501, "The range goes beyond the end of the file.")
+	case part.from >= part.to || part.to > info.Size():
+		return wire.Reply{}, refuse(501, "No such range in the file.")
 	}
 	sum, err := s.computeHash(c, code, alg, part)
 	if err != nil {

@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"bufio"
 	"bytes"
+	"compress/zlib"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,10 @@ func (r *runner) data(s step) error {
 		return r.s.net.reset(c.rawData)
 	case "cut":
 		return c.rawData.Close()
+	case "deflated":
+		c.dataConn = &deflatedConn{Conn: c.dataConn, w: zlib.NewWriter(c.dataConn)}
+		c.dataIn = bufio.NewReader(c.dataConn)
+		return nil
 	case "expect":
 		return r.dataExpect(c, arg)
 	case "is":
@@ -346,4 +351,46 @@ func (r *runner) take(open []string, line string) ([]string, error) {
 		}
 	}
 	return nil, fmt.Errorf("nobody expected the line %s; still open are\n%s", show(line), strings.Join(open, "\n"))
+}
+
+// deflatedConn is a data connection in MODE Z.
+type deflatedConn struct {
+	net.Conn
+	w *zlib.Writer
+	r io.Reader
+}
+
+func (c *deflatedConn) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	if err == nil {
+		err = c.w.Flush()
+	}
+	return n, err
+}
+
+// Read gives io.EOF only where both the stream and the connection end.
+func (c *deflatedConn) Read(p []byte) (n int, err error) {
+	if c.r == nil {
+		if c.r, err = zlib.NewReader(c.Conn); err != nil {
+			return 0, err
+		}
+	}
+	n, err = c.r.Read(p)
+	if err == io.EOF {
+		if extra, _ := c.Conn.Read(make([]byte, 1)); extra > 0 {
+			return n, errors.New("data behind the end of the zlib stream")
+		}
+	}
+	return n, err
+}
+
+func (c *deflatedConn) CloseWrite() error {
+	if err := c.w.Close(); err != nil {
+		return err
+	}
+	return closeWrite(c.Conn)
+}
+
+func (c *deflatedConn) Close() error {
+	return errors.Join(c.w.Close(), c.Conn.Close())
 }

@@ -264,14 +264,14 @@ func configure(cfg *gateway.Config, text string) error {
 	key, value, _ := strings.Cut(text, " ")
 	number := map[string]*int{
 		"sessions": &cfg.Limits.Sessions, "per-address": &cfg.Limits.PerAddress, "line-length": &cfg.Limits.LineLength,
-		"login-failures": &cfg.Limits.LoginFailures, "unknown": &cfg.Limits.Unknown,
+		"login-failures": &cfg.Limits.LoginFailures, "unknown": &cfg.Limits.Unknown, "tree": &cfg.Limits.Tree,
 	}
 	duration := map[string]*time.Duration{
 		"login": &cfg.Timeouts.Login, "idle": &cfg.Timeouts.Idle, "data-open": &cfg.Timeouts.DataOpen,
-		"stall": &cfg.Timeouts.Stall,
+		"stall": &cfg.Timeouts.Stall, "idle-max": &cfg.Timeouts.IdleMax,
 	}
 	flag := map[string]*bool{
-		"no-active": &cfg.Data.NoActive, "no-passive": &cfg.Data.NoPassive,
+		"no-active": &cfg.Data.NoActive, "no-passive": &cfg.Data.NoPassive, "no-deflate": &cfg.Data.NoDeflate,
 		"commit-on-control-lost": &cfg.Uploads.CommitOnControlLost, "lenient-tls": &cfg.Uploads.LenientTLS,
 		"require-tls": &cfg.TLS.RequireControl, "require-prot": &cfg.TLS.RequireData, "allow-ccc": &cfg.TLS.AllowCCC,
 	}
@@ -295,6 +295,10 @@ func configure(cfg *gateway.Config, text string) error {
 		var hours int
 		hours, err = strconv.Atoi(value)
 		cfg.Location = time.FixedZone("", hours*3600)
+	case key == "hash-size":
+		cfg.Limits.HashSize, err = strconv.ParseInt(value, 10, 64)
+	case key == "host":
+		cfg.Host = func(name string) bool { return name == value }
 	case key == "rate":
 		cfg.Rate, err = strconv.ParseInt(value, 10, 64)
 	case key == "show-staged":
