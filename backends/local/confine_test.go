@@ -499,7 +499,9 @@ func TestPermissions(t *testing.T) {
 	})
 	holds(t, dir+"/readonly", []byte("old"))
 	holds(t, dir+"/dropbox/g", []byte("new"))
-	if err := os.Chmod(dir+"/dropbox", 0o755); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"closed", "dropbox"} {
+		if err := os.Chmod(dir+"/"+name, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -65,7 +65,7 @@ func TestFileModes(t *testing.T) {
 			if got := mode(t, c.dir+"/d").Perm(); got != c.sub {
 				t.Errorf("a new directory has mode %v, want %v", got, c.sub)
 			}
-			for _, perm := range []fs.FileMode{0o600, 0o664, 0o200, 0o777} {
+			for _, perm := range []fs.FileMode{0o600, 0o664, 0o611, 0o777} {
 				for i, opt := range []vfs.CreateOptions{{}, {Owner: "ann"}, {Mode: vfs.Append}, {Mode: vfs.WriteAt}} {
 					if err := os.Chmod(c.dir+"/f", perm); err != nil {
 						t.Fatal(err)
@@ -374,8 +374,15 @@ func TestTail(t *testing.T) {
 			if err := write(t, fsys, "f", pattern(7000), vfs.CreateOptions{}); err != nil {
 				t.Fatal(err)
 			}
-			wants(t, "Commit over a replaced file", w.Commit(), "f", vfs.ErrBusy, nil)
-			holds(t, dir+"/f", pattern(7000))
+			if fsys.Caps().Has(vfs.AtomicCommit) { // a file of its own: the last Commit wins
+				if err := w.Commit(); err != nil {
+					t.Error(err)
+				}
+				holds(t, dir+"/f", slices.Concat(old, more))
+			} else {
+				wants(t, "Commit over a replaced file", w.Commit(), "f", vfs.ErrBusy)
+				holds(t, dir+"/f", pattern(7000))
+			}
 			reset()
 		}
 		if got := onDisk(t, dir); len(got) != 1 || mode(t, dir+"/f") != before {
