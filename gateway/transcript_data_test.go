@@ -235,6 +235,9 @@ func (r *runner) dataSend(c *talk, arg string) error {
 	if err != nil {
 		return err
 	}
+	if err := r.finishHandshake(c); err != nil {
+		return err
+	}
 	_, err = c.dataConn.Write(content)
 	return err
 }

@@ -62,7 +62,7 @@ func (memNetwork) drained(c net.Conn) error {
 }
 
 func (memNetwork) rest() bool {
-	synctest.Wait()
+	settle()
 	return true
 }
 

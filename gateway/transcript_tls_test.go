@@ -92,6 +92,20 @@ func (r *runner) unprotect(c *talk) error {
 	return c.raw.SetDeadline(time.Time{}) // CloseWrite has left one behind
 }
 
+// finishHandshake does it on the data connection, if that has TLS, and waits until
+// the server has read its end. What is sent afterwards can't be read with it, before
+// there is somebody to take it.
+func (r *runner) finishHandshake(c *talk) error {
+	t, ok := c.dataConn.(*securedConn)
+	if !ok || t.ConnectionState().HandshakeComplete {
+		return nil
+	}
+	if err := t.Handshake(); err != nil {
+		return err
+	}
+	return r.s.net.drained(c.rawData)
+}
+
 // securedConn is the client's side of TLS. It never closes without a handshake: the
 // server is about to do one.
 type securedConn struct{ *tls.Conn }
