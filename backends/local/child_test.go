@@ -240,6 +240,51 @@ func TestKilledUpload(t *testing.T) {
 	}
 }
 
+// What was being written when the machine went down is not resumed, because the
+// disk may have kept what came later and not what came before. What was parked in
+// order is.
+func TestReboot(t *testing.T) {
+	fsys, dir := serve(t, local.Options{StagedExpiry: -1})
+	cmd, _ := start(t, "owned", dir)
+	kill(cmd)
+	beforeBoot := time.Now().Add(-10 * 365 * 24 * time.Hour)
+	age(t, dir, beforeBoot)
+	_, err := fsys.StatStaged(t.Context(), "f", "ann")
+	wants(t, "StatStaged after a crash of the machine", err, "f", os.ErrNotExist)
+	w, err := fsys.Create(t.Context(), "f", vfs.CreateOptions{Owner: "ann", Mode: vfs.Append})
+	if err != nil || w.Offset() != 0 {
+		t.Fatalf("Create = %v", err)
+	}
+	if _, err := w.Write(pattern(1000)); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []int64{1000, 1500} {
+		if err := w.Park(); err != nil {
+			t.Fatal(err)
+		}
+		age(t, dir, beforeBoot)
+		info, err := fsys.StatStaged(t.Context(), "f", "ann")
+		if err != nil || info.Size() != n-1 {
+			t.Fatalf("StatStaged = %v, %v; want %d", info, err, n-1)
+		}
+		w = started(t, fsys, "f", pattern(1500)[n-1:], vfs.CreateOptions{Owner: "ann", Mode: vfs.Append})
+	}
+	age(t, dir, beforeBoot) // it is written once more, and so in danger again
+	if err := w.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, dir+"/f", pattern(1500))
+	attrs := make([]byte, 1000)
+	if n, err := unix.Listxattr(dir+"/f", attrs); err == nil && bytes.Contains(attrs[:n], []byte("ftpgate")) {
+		t.Errorf("the complete file has the attributes %q", attrs[:n])
+	}
+	cmd, _ = start(t, "owned", dir)
+	kill(cmd)
+	age(t, dir, beforeBoot)
+	_, err = fsys.StatStaged(t.Context(), "f", "ann")
+	wants(t, "StatStaged after a second crash", err, "f", os.ErrNotExist)
+}
+
 // What has no owner is swept, and what is written directly stays as it is.
 func TestKilledWithoutOwner(t *testing.T) {
 	fsys, dir := serve(t, local.Options{})

@@ -211,8 +211,8 @@ func (w *writer) resume(st stat, opt vfs.CreateOptions) (taken bool, err error) 
 	if opt.Mode == vfs.Append {
 		w.offset = resumeAt(s.st.size)
 	}
-	mark := markOf(s.file)
-	if !w.fs.resumable(s.st) || mark != "" && (mark != st.mark() || w.offset < st.size) {
+	mark := attrOf(s.file, keptAttr)
+	if !w.fs.resumable(s.file, s.st) || mark != "" && (mark != st.mark() || w.offset < st.size) {
 		return false, s.drop() // the complete file has all of it that is of use
 	}
 	if w.offset > s.st.size {

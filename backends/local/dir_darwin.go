@@ -74,6 +74,14 @@ func clone(dst, src *os.File) error { return errors.ErrUnsupported }
 
 func allocate(f *os.File, offset, size int64) error { return nil }
 
+func bootTime() time.Time {
+	tv, err := unix.SysctlTimeval("kern.boottime")
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(tv.Unix())
+}
+
 func blockSize(st *unix.Statfs_t) int64 { return int64(st.Bsize) }
 
 func (d *dir) probe() disk { return disk{lock: true} }

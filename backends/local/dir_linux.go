@@ -89,6 +89,14 @@ func allocate(f *os.File, offset, size int64) error {
 	return nil
 }
 
+func bootTime() time.Time {
+	var up unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &up) != nil {
+		return time.Time{}
+	}
+	return time.Now().Add(-time.Duration(up.Nano()))
+}
+
 func blockSize(st *unix.Statfs_t) int64 { return int64(st.Frsize) }
 
 // probe asks the disk of d what it can do, with files that have no name. A disk

@@ -188,22 +188,27 @@ func own(file *os.File, st stat) {
 	_ = file.Chown(int(st.uid), -1)
 }
 
-// markName is the extended attribute that setMark sets.
-const markName = "user.ftpgate.kept"
-
-// setMark keeps a short text with the file.
-func setMark(f *os.File, text string) error {
-	return interrupted(func() error { return unix.Fsetxattr(int(f.Fd()), markName, []byte(text), 0) })
+// setAttr keeps a short text with the file, as an extended attribute.
+func setAttr(f *os.File, name, text string) error {
+	return interrupted(func() error { return unix.Fsetxattr(int(f.Fd()), name, []byte(text), 0) })
 }
 
-// markOf is empty where there is none.
-func markOf(f *os.File) string {
-	buf := make([]byte, 256)
-	n, err := unix.Fgetxattr(int(f.Fd()), markName, buf)
+// attrOf is empty where there is none.
+func attrOf(f *os.File, name string) string {
+	buf := make([]byte, 128)
+	n, err := unix.Fgetxattr(int(f.Fd()), name, buf)
 	if err != nil {
 		return ""
 	}
 	return string(buf[:n])
+}
+
+// dropAttr takes it off, if it is there.
+func dropAttr(f *os.File, name string) error {
+	if attrOf(f, name) == "" {
+		return nil
+	}
+	return interrupted(func() error { return unix.Fremovexattr(int(f.Fd()), name) })
 }
 
 // modeOf translates a system's mode.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/windows"
 
@@ -189,9 +190,16 @@ func clone(dst, src *os.File) error { return errors.ErrUnsupported }
 
 func allocate(f *os.File, offset, size int64) error { return nil }
 
-func setMark(*os.File, string) error { return errors.ErrUnsupported }
+// Windows has no extended attributes that programs share; see bootTime.
 
-func markOf(*os.File) string { return "" }
+func setAttr(*os.File, string, string) error { return errors.ErrUnsupported }
+
+func attrOf(*os.File, string) string { return "" }
+
+func dropAttr(*os.File, string) error { return nil }
+
+// bootTime is unknown, so that what was parked is resumed also after a reboot.
+func bootTime() time.Time { return time.Time{} }
 
 // legal refuses what Windows takes for something else: separators, streams,
 // wildcards, and ends that it cuts off.

@@ -22,8 +22,10 @@
 // <owner> is the start of the SHA-256 of the owner's name, in hex. Whoever writes a
 // hidden file holds a lock on it, which ends with the process: an upload whose
 // process was killed is therefore parked, without anything having to run. Because
-// names are a function of owner and name, finding a parked upload costs one lstat.
-// Leftovers go when they expire, as listings meet them and by [FS.Sweep].
+// names are a function of owner and name, finding out that there is none costs one
+// lstat. What was being written when the whole machine went down may have gaps and
+// is not resumed. Leftovers go when they expire, as listings meet them and by
+// [FS.Sweep].
 //
 // # Continuing a complete file
 //
@@ -31,5 +33,6 @@
 // disk can (XFS, Btrfs, bcachefs), else copied. Where Append would copy more than
 // [Options.CopyLimit], what arrives is kept in a hidden file and added to the
 // complete file by Commit, under a rollback by truncation. Readers may see a part
-// of it meanwhile, so then Caps has no AtomicCommit.
+// of it meanwhile, so then Caps has no AtomicCommit. Such an upload can be parked
+// where the disk has extended attributes.
 package local

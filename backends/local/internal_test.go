@@ -128,6 +128,31 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+// After a failed fsync nobody knows what the disk holds: nothing is parked.
+func TestSyncFails(t *testing.T) {
+	for what, end := range map[string]func(*writer) error{
+		"Park":   func(w *writer) error { w.Sync(); return w.Park() },
+		"Commit": func(w *writer) error { return w.Commit() },
+	} {
+		f, path := openTest(t)
+		created, err := f.Create(t.Context(), "f", vfs.CreateOptions{Owner: "ann"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := created.Write([]byte("arrived")); err != nil {
+			t.Fatal(err)
+		}
+		w := created.(*writer)
+		w.file.Close()
+		if err := end(w); err == nil || strings.Contains(err.Error(), "tmp") {
+			t.Errorf("%s after a failed fsync: %v", what, err)
+		}
+		if entries, err := os.ReadDir(path); len(entries) > 0 || err != nil {
+			t.Errorf("%s after a failed fsync leaves %v, %v", what, entries, err)
+		}
+	}
+}
+
 // connError tells the connection's errors from the disk's, which os.File mixes.
 func TestConnError(t *testing.T) {
 	splice := func(err error) error {

@@ -56,6 +56,7 @@ type FS struct {
 type shared struct {
 	opt     Options
 	caps    vfs.Caps
+	boot    time.Time // when the machine came up, zero if unknown
 	splices bool      // the disk takes splice(2)
 	buffers sync.Pool // of *[]byte, for uploads that can't be spliced
 	names   nameLocks
@@ -96,7 +97,7 @@ func Open(opt Options) (*FS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the directory %s can't be served: %w", opt.Dir, innermost(err))
 	}
-	f := &FS{root: root, shared: &shared{opt: opt}}
+	f := &FS{root: root, shared: &shared{opt: opt, boot: bootTime()}}
 	f.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
 	if f.top, err = openDir(root, "."); err != nil {
 		root.Close()

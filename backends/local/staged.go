@@ -189,7 +189,7 @@ func (f *FS) expire(e entry, now time.Time) (removed bool, err error) {
 // resumed. It is shown as the element shown.
 func (f *FS) parked(d *dir, name, base, shown string) (fs.FileInfo, bool) {
 	st, err := d.lstat(name)
-	if err != nil || !st.mode.IsRegular() || !f.resumable(st) {
+	if err != nil || !st.mode.IsRegular() {
 		return nil, false
 	}
 	file, err := d.open(name, os.O_RDONLY, 0)
@@ -197,10 +197,10 @@ func (f *FS) parked(d *dir, name, base, shown string) (fs.FileInfo, bool) {
 		return nil, false
 	}
 	defer file.Close()
-	if locked(file) {
+	if !f.resumable(file, st) || locked(file) {
 		return nil, false
 	}
-	if mark := markOf(file); mark != "" {
+	if mark := attrOf(file, keptAttr); mark != "" {
 		if complete, _ := d.lstat(base); mark != complete.mark() {
 			return nil, false
 		}
@@ -211,10 +211,18 @@ func (f *FS) parked(d *dir, name, base, shown string) (fs.FileInfo, bool) {
 	return info, true
 }
 
-// resumable reports whether st, of a parked upload, is worth going on with. What
-// has another name is somebody else's file.
-func (f *FS) resumable(st stat) bool {
-	return st.size > 0 && st.links <= 1 && !f.expired('n', st, time.Now())
+// Extended attributes of staged uploads.
+const (
+	safeAttr = "user.ftpgate.safe" // parked in order
+	keptAttr = "user.ftpgate.kept" // which file a tail goes with
+)
+
+// resumable reports whether a parked upload, which st is of, is worth going on
+// with. What has another name is somebody else's file. What was being written when
+// the machine went down may have gaps.
+func (f *FS) resumable(file *os.File, st stat) bool {
+	return st.size > 0 && st.links <= 1 && !f.expired('n', st, time.Now()) &&
+		(st.mtime.After(f.boot) || attrOf(file, safeAttr) != "")
 }
 
 // resumeAt is the size told of an upload of which arrived bytes are there: a

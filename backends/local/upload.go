@@ -35,12 +35,20 @@ type staged struct {
 // arrive makes the upload one that can be resumed also if the process dies.
 func (s *staged) arrive() error {
 	if s.w.resumed {
-		return s.w.cut()
+		return s.goOn()
 	}
 	if s.owner != "" && s.w.offset > 0 {
 		_ = s.moveTo(stagedName(s.owner, s.w.at.base)) // else when it is parked
 	}
 	return nil
+}
+
+// goOn makes a parked file one that is written.
+func (s *staged) goOn() error {
+	if err := dropAttr(s.stage.file, safeAttr); err != nil {
+		return err
+	}
+	return s.w.cut()
 }
 
 func (s *staged) moveTo(name string) error {
@@ -52,7 +60,7 @@ func (s *staged) moveTo(name string) error {
 
 func (s *staged) prepare() error {
 	if s.w.resumed && !s.w.arrived {
-		if err := s.w.cut(); err != nil {
+		if err := s.goOn(); err != nil {
 			return err
 		}
 	}
@@ -113,6 +121,7 @@ func (s *staged) park() error {
 	if err := s.w.flush(s.stage.file); err != nil {
 		return err
 	}
+	_ = setAttr(s.stage.file, safeAttr, "yes") // without it, it is not resumed after a reboot
 	if err := s.moveTo(stagedName(s.owner, s.w.at.base)); err != nil {
 		return err
 	}
@@ -133,7 +142,7 @@ type tail struct {
 func (w *writer) beginTail(st stat) error {
 	t := &tail{staged: w.up.(*staged), kept: st}
 	w.up = t
-	if t.owner != "" && setMark(w.file, st.mark()) != nil {
+	if t.owner != "" && setAttr(w.file, keptAttr, st.mark()) != nil {
 		t.owner = "" // a disk without attributes
 	}
 	_, err := w.file.Seek(w.offset, io.SeekStart)
@@ -146,7 +155,7 @@ func (s stat) mark() string { return fmt.Sprintf("%v %d %d", s.id, s.birth.UnixN
 // prepare has nothing to do: only the complete file's bytes must survive a crash.
 func (t *tail) prepare() error {
 	if t.w.resumed && !t.w.arrived {
-		return t.w.cut()
+		return t.goOn()
 	}
 	return nil
 }
@@ -227,7 +236,11 @@ func (w *writer) show(s *staged, st stat) error {
 		}
 		up.aside = aside
 	}
-	if err := w.at.rename(s.stage.name, w.at.dir, w.at.base, !st.exists); err != nil {
+	err := w.at.rename(s.stage.name, w.at.dir, w.at.base, !st.exists)
+	if errors.Is(err, fs.ErrExist) && !s.noReplace {
+		return nil // somebody was faster: it is to be seen at its end
+	}
+	if err != nil {
 		if st.exists { // whether it was linked or renamed, it is back then
 			_ = w.at.rename(up.aside, w.at.dir, w.at.base, false)
 			_ = w.at.unlink(up.aside)

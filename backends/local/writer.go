@@ -28,6 +28,7 @@ type writer struct {
 
 	up     upload
 	err    error // of the disk; nothing can follow it without a gap
+	lost   bool  // bytes that arrived may be gone
 	synced bool
 	ended  bool
 }
@@ -39,15 +40,15 @@ func (w *writer) fail(op string, err error) error { return pathError(op, w.name,
 
 // ready makes the file ready for the next bytes.
 func (w *writer) ready() error {
-	if err := w.open(); err != nil || w.arrived {
+	if err := w.alive(); err != nil || w.arrived {
 		return err
 	}
 	w.arrived = true
 	return w.up.arrive()
 }
 
-// open fails if no byte may follow.
-func (w *writer) open() error {
+// alive fails if no byte may follow.
+func (w *writer) alive() error {
 	switch {
 	case w.ended, w.synced:
 		return fs.ErrClosed
@@ -113,6 +114,9 @@ func (w *writer) ReadFrom(r io.Reader) (int64, error) {
 		if rerr != nil {
 			return total, rerr
 		}
+		if err := w.alive(); err != nil {
+			return total, w.fail("write", err)
+		}
 	}
 }
 
@@ -172,11 +176,12 @@ func (w *writer) Sync() error {
 }
 
 func (w *writer) sync() error {
-	if err := w.open(); err != nil {
+	if err := w.alive(); err != nil {
 		return err
 	}
 	w.synced = true
 	w.err = w.up.prepare()
+	w.lost = w.err != nil // a disk tells only once what it could not write
 	return w.err
 }
 
@@ -225,6 +230,10 @@ func (w *writer) park() error {
 	if !w.up.parks() {
 		_ = w.up.drop()
 		return errors.ErrUnsupported
+	}
+	if w.lost {
+		_ = w.up.drop()
+		return w.err
 	}
 	if st, err := statFile(w.file); err == nil && !w.resumed && st.size <= w.offset {
 		return w.up.drop()
