@@ -86,10 +86,10 @@ func (j *job) must(t *testing.T, step string) func(said string, err error) {
 	}
 }
 
-// TestClients runs every client against every backend, over IPv4 and IPv6, in
+// TestClients runs every client against every storage, over IPv4 and IPv6, in
 // every mode that the client has.
 func TestClients(t *testing.T) {
-	for _, b := range backends() {
+	for _, b := range storages() {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
 			for _, loopback := range loopbacks {
@@ -146,7 +146,7 @@ func refusesIPv6(t *testing.T, s *site, c client) {
 
 // samples are the files of the tests: no byte, one byte, a large one, and the names
 // that quoting, globs, URLs and S3 keys get wrong.
-func (b backend) samples() tree {
+func (b storage) samples() tree {
 	files := tree{
 		"plain.bin": randomBytes(1, b.large),
 		"empty":     {},

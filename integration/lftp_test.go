@@ -27,7 +27,12 @@ func lftpf(format string, args ...string) string {
 
 // lftp runs commands in one session.
 func (j *job) lftp(commands ...string) (string, error) {
-	script := []string{
+	return j.run("lftp", "--norc", "-c", strings.Join(j.lftpScript(commands...), "; "))
+}
+
+// lftpScript is the commands of a whole session.
+func (j *job) lftpScript(commands ...string) []string {
+	return append([]string{
 		"debug -o /dev/stderr 9",
 		"set cmd:fail-exit yes",
 		"set net:max-retries 1",
@@ -36,8 +41,7 @@ func (j *job) lftp(commands ...string) (string, error) {
 		"set ftp:passive-mode " + yesNo(!j.mode.active()),
 		"set ftp:prefer-epsv " + yesNo(j.mode == epsv),
 		fmt.Sprintf("open -p %d -u %s,%s ftp://%s", j.site.Addr.Port(), daemon.User, daemon.Password, literal(j.site.Addr.Addr())),
-	}
-	return j.run("lftp", "--norc", "-c", strings.Join(append(script, commands...), "; "))
+	}, commands...)
 }
 
 func yesNo(b bool) string {

@@ -68,6 +68,13 @@ func prepareAndRun(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, shared.s3.Stop()) }()
+	// For the SDK's default chain, in this process and in the gateways.
+	for _, pair := range shared.s3.Env() {
+		name, value, _ := strings.Cut(pair, "=")
+		if err := os.Setenv(name, value); err != nil {
+			return 1, err
+		}
+	}
 	shared.s3cmd = filepath.Join(dir, "s3cmd.cfg")
 	if err := os.WriteFile(shared.s3cmd, []byte(s3cmdConfig(shared.s3)), 0o600); err != nil {
 		return 1, err

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,8 +28,8 @@ type backDoor interface {
 	store(t *testing.T, dir string, files tree)
 }
 
-// backend is one kind of storage behind a gateway.
-type backend struct {
+// storage is one kind of storage behind a gateway.
+type storage struct {
 	name string
 	// resumes says that complete files can be appended to and written from an
 	// offset; S3 can't yet.
@@ -41,8 +42,8 @@ type backend struct {
 	open func(t *testing.T) (url string, env []string, door backDoor)
 }
 
-func backends() []backend {
-	return []backend{
+func storages() []storage {
+	return []storage{
 		{name: "memory", resumes: true, large: 1<<20 + 7, open: func(*testing.T) (string, []string, backDoor) {
 			return "mem:", nil, nil
 		}},
@@ -73,13 +74,13 @@ var loopbacks = []struct {
 // site is a gateway under test with its storage.
 type site struct {
 	*daemon.Gateway
-	backend
+	storage
 	door backDoor
 }
 
 // startSite serves a fresh storage of b until the test ends. It fails the test
 // if the gateway then did not drain cleanly, raced or panicked.
-func startSite(t *testing.T, b backend, host netip.Addr, flags ...string) *site {
+func startSite(t *testing.T, b storage, host netip.Addr, flags ...string) *site {
 	t.Helper()
 	url, env, door := b.open(t)
 	gateway, err := daemon.StartGateway(daemon.GatewayConfig{
@@ -96,7 +97,7 @@ func startSite(t *testing.T, b backend, host netip.Addr, flags ...string) *site 
 			t.Errorf("stopping the gateway: %v", err)
 		}
 	})
-	s := &site{Gateway: gateway, backend: b, door: door}
+	s := &site{Gateway: gateway, storage: b, door: door}
 	if s.door == nil {
 		s.door = ftplibDoor{gateway}
 	}
@@ -120,7 +121,7 @@ func (d disk) store(t *testing.T, dir string, files tree) {
 type bucket struct{ prefix string }
 
 func (b bucket) url(dir string) string {
-	return "s3://" + shared.s3.Bucket + "/" + b.prefix + "/" + dir + "/"
+	return "s3://" + path.Join(shared.s3.Bucket, b.prefix, dir) + "/"
 }
 
 func (b bucket) s3cmd(t *testing.T, args ...string) string {

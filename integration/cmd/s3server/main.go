@@ -98,8 +98,9 @@ func serve(ctx context.Context, dir, access, secret, bucket string, store meta.M
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var failed error // set before cancel
 	err = embedgw.RunVersityGW(ctx, backend, &embedgw.Config{
 		RootUserAccess:    access,
 		RootUserSecret:    secret,
@@ -113,7 +114,8 @@ func serve(ctx context.Context, dir, access, secret, bucket string, store meta.M
 		S3Options: []s3api.Option{s3api.WithOnListen(func() {
 			go func() {
 				if err := makeBucket(ctx, "http://"+address, access, secret, bucket); err != nil {
-					cancel(err)
+					failed = err
+					cancel()
 					return
 				}
 				fmt.Printf("AWS_ENDPOINT_URL=http://%s\nAWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\nAWS_REGION=%s\nBUCKET=%s\nREADY=1\n",
@@ -121,10 +123,7 @@ func serve(ctx context.Context, dir, access, secret, bucket string, store meta.M
 			}()
 		})},
 	})
-	if err == nil && ctx.Err() != context.Cause(ctx) {
-		err = context.Cause(ctx)
-	}
-	return err
+	return errors.Join(err, failed)
 }
 
 // makeBucket makes the bucket unless an earlier run in the same directory did.

@@ -7,7 +7,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,9 +19,8 @@ import (
 const (
 	startTime = 30 * time.Second // to become ready, on a busy machine
 	stopTime  = 20 * time.Second // to drain after SIGTERM
-	// keptOutput bounds what is remembered of a child's output; a gateway that
-	// logs every command of a long test writes more than anybody reads.
-	keptOutput = 8 << 20
+	// keptOutput bounds what is remembered of a child's output, from its start.
+	keptOutput = 64 << 20
 )
 
 // Process is a running child. Its methods may be called concurrently.
@@ -34,7 +35,7 @@ type Process struct {
 // start runs cmd and waits until ready accepts one of the lines that it prints.
 func start(name string, cmd *exec.Cmd, ready func(line string) bool) (*Process, error) {
 	p := &Process{name: name, cmd: cmd, done: make(chan struct{})}
-	p.output = &output{ready: ready, isReady: make(chan struct{})}
+	p.output = &output{ready: ready, isReady: make(chan struct{}), changed: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p.output, p.output
 	// Ctrl-C is for this process, which then ends its children in order; if it dies
 	// instead, so do they.
@@ -63,6 +64,42 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Output is what the child has printed so far, to both streams.
 func (p *Process) Output() string { return p.output.String() }
+
+// Await waits until the child has printed all of texts since the byte from of its
+// output.
+func (p *Process) Await(from int, patience time.Duration, texts ...string) error {
+	timeout := time.After(patience)
+	for {
+		changed := p.output.changedChan()
+		out := p.Output()
+		recent := out[min(from, len(out)):]
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(recent, text) }) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-p.done:
+			return fmt.Errorf("%s ended before it printed %q\n%s", p.name, texts, tail(p.Output()))
+		case <-timeout:
+			return fmt.Errorf("%s did not print %q within %v\n%s", p.name, texts, patience, tail(p.Output()))
+		}
+	}
+}
+
+// PeakRSS is the largest resident set that the child has had, in bytes.
+func (p *Process) PeakRSS() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		var kib int64
+		if _, err := fmt.Sscanf(line, "VmHWM: %d kB", &kib); err == nil {
+			return kib << 10, nil
+		}
+	}
+	return 0, errors.New("no VmHWM in the status of the process")
+}
 
 // Done is closed when the child has ended, for whatever reason.
 func (p *Process) Done() <-chan struct{} { return p.done }
@@ -111,15 +148,21 @@ type output struct {
 	partial []byte // of the last line
 	ready   func(line string) bool
 	isReady chan struct{}
+	changed chan struct{} // closed at the next Write
+}
+
+func (o *output) changedChan() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.changed
 }
 
 func (o *output) Write(b []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.kept)+len(b) > keptOutput {
-		o.kept = append(o.kept[:0], o.kept[len(o.kept)/2:]...)
-	}
-	o.kept = append(o.kept, b...)
+	o.kept = append(o.kept, b[:min(len(b), keptOutput-len(o.kept))]...)
+	close(o.changed)
+	o.changed = make(chan struct{})
 	if o.ready == nil {
 		return len(b), nil
 	}

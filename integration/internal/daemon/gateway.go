@@ -10,10 +10,11 @@ import (
 	"slices"
 )
 
-// The one account of the gateways that the tests start.
+// The accounts of the gateways that the tests start; both may write.
 const (
 	User     = "alice"
-	Password = "s3cret-Pass"
+	Other    = "bob"
+	Password = "s3cret-Pass" // of both
 )
 
 // Gateway is a running ftpgate.
@@ -32,11 +33,11 @@ type GatewayConfig struct {
 	Under   []string   // a command to run it under, such as strace, with its flags
 }
 
-// StartGateway runs "ftpgate serve" with one account that may write.
+// StartGateway runs "ftpgate serve" with two accounts that may write.
 func StartGateway(c GatewayConfig) (*Gateway, error) {
 	args := slices.Concat(c.Under, []string{c.Binary, "serve",
 		"--listen", net.JoinHostPort(c.Host.String(), "0"),
-		"--user", User + ":" + Password, "--write"}, c.Flags, []string{c.Storage})
+		"--user", User + ":" + Password, "--user", Other + ":" + Password, "--write"}, c.Flags, []string{c.Storage})
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), c.Env...)
 	g := &Gateway{}
