@@ -57,6 +57,9 @@ type Principal struct {
 	// RequireTLS refuses the login without TLS on the control connection, and
 	// transfers without it on the data connection.
 	RequireTLS bool
+	// FXP lets data connections go to and come from other hosts than the client's,
+	// for transfers between two servers.
+	FXP bool
 	// Rate limits each direction of each session, in bytes a second; 0 means the
 	// server's default, a negative rate no limit.
 	Rate int64

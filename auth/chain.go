@@ -105,7 +105,10 @@ func (c *chain) verdict(ctx context.Context, account *Account, a Attempt) (*Prin
 	if reason := account.refusal(c.now()); reason != "" {
 		return nil, &denial{reason}
 	}
-	if !ok {
+	switch {
+	case account.Secret.locked(): // what matched was the decoy
+		return nil, &denial{"the account has no password"}
+	case !ok:
 		return nil, &denial{"the password is wrong"}
 	}
 	return account.principal(), nil

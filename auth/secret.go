@@ -19,7 +19,8 @@ import (
 // Secret is what a password is checked against. The zero value matches nothing.
 // It is immutable and never printed.
 type Secret struct {
-	match func(password string) bool
+	match      func(password string) bool
+	noPassword bool
 }
 
 // Plaintext is the Secret of a password that is known in clear. It is compared
@@ -34,6 +35,10 @@ func Plaintext(password string) Secret {
 		return subtle.ConstantTimeCompare(sum[:], want[:]) == 1
 	}}
 }
+
+// NoPassword is the Secret of an account that logs in by other means (see Vouch). It
+// matches nothing, but does not lock the account.
+func NoPassword() Secret { return Secret{noPassword: true} }
 
 // ParseSecret reads a password hash: argon2, bcrypt, scrypt, yescrypt, PBKDF2 or
 // SHA-crypt, each as crypt(3) writes it ("$id$..."). "!" and "*", also in front

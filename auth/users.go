@@ -14,10 +14,11 @@ import (
 type Account struct {
 	Name   string // as the client spells it; case matters
 	Secret Secret
-	// Home, Policy and Rate are those of the Principal.
-	Home   string
-	Policy *Policy
-	Rate   int64
+	// Home, Policy, Rate and RequireTLS are those of the Principal.
+	Home       string
+	Policy     *Policy
+	Rate       int64
+	RequireTLS bool
 	// Disabled accounts, and those at or after Expires (unless it is zero),
 	// can't log in.
 	Disabled bool
@@ -29,7 +30,7 @@ func (a *Account) refusal(now time.Time) string {
 	switch {
 	case a.Disabled:
 		return "the account is disabled"
-	case a.Secret.locked():
+	case a.Secret.locked() && !a.Secret.noPassword:
 		return "the account is locked"
 	case !a.Expires.IsZero() && !now.Before(a.Expires):
 		return "the account expired on " + a.Expires.UTC().Format(time.DateOnly)
@@ -38,7 +39,7 @@ func (a *Account) refusal(now time.Time) string {
 }
 
 func (a *Account) principal() *Principal {
-	return &Principal{Name: a.Name, Home: a.Home, Policy: a.Policy, Rate: a.Rate}
+	return &Principal{Name: a.Name, Home: a.Home, Policy: a.Policy, Rate: a.Rate, RequireTLS: a.RequireTLS}
 }
 
 // Directory is an Authenticator with accounts whose passwords a Chain checks in

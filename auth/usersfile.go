@@ -50,6 +50,7 @@ func LoadUsers(path string, defaults Account) (*Users, error) {
 //	                     off: none, also where the server has one
 //	expires=2027-01-31   the first day on which the login is refused (UTC), or a
 //	                     moment as in RFC 3339
+//	require_tls          logins and transfers without TLS are refused
 //	disabled             the login is refused
 //
 // A value with a comma is put in double quotes, in which \ escapes a quote or
@@ -204,11 +205,11 @@ func optionValue(s string) (value string, n int, err error) {
 }
 
 func setOption(a *Account, key, value string, hasValue bool) error {
-	if key == "disabled" {
+	if on := map[string]*bool{"disabled": &a.Disabled, "require_tls": &a.RequireTLS}[key]; on != nil {
 		if hasValue {
-			return errors.New("disabled has no value; delete it to enable the account")
+			return fmt.Errorf("%s has no value; delete it to take it back", key)
 		}
-		a.Disabled = true
+		*on = true
 		return nil
 	}
 	if hasValue && value == "" {
@@ -227,7 +228,7 @@ func setOption(a *Account, key, value string, hasValue bool) error {
 	case "expires":
 		a.Expires, err = ParseExpiry(value)
 	default:
-		return fmt.Errorf("key %q is unknown; there are perm, home, rate, expires and disabled", key)
+		return fmt.Errorf("key %q is unknown; there are perm, home, rate, expires, require_tls and disabled", key)
 	}
 	if !hasValue {
 		return fmt.Errorf("%s has no value; write %s=VALUE", key, key)
