@@ -15,9 +15,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
 	"github.com/ftpgate/ftpgate/auth"
 	"github.com/ftpgate/ftpgate/backends/local"
 	"github.com/ftpgate/ftpgate/backends/memory"
+	"github.com/ftpgate/ftpgate/backends/s3"
+	"github.com/ftpgate/ftpgate/backends/s3/s3fake"
 	"github.com/ftpgate/ftpgate/gateway"
 	"github.com/ftpgate/ftpgate/gateway/dataconn"
 	"github.com/ftpgate/ftpgate/gateway/ftptest"
@@ -44,6 +48,7 @@ func variants() []variant {
 		{name: "local", traits: []string{"local", "tcp"}, open: openLocal},
 		{name: "virtual", traits: []string{"memory", "virtual"}, open: openMemory, virtual: true},
 		{name: "tls", traits: []string{"memory", "tcp", "tls"}, open: openMemory, tls: true},
+		{name: "s3", traits: []string{"s3", "tcp"}, open: openS3},
 	}
 }
 
@@ -57,6 +62,20 @@ func openLocal(t *testing.T) (vfs.FS, string) {
 	}
 	t.Cleanup(func() { fsys.Close() })
 	return fsys, dir
+}
+
+// openS3 is a bucket of a server in this process.
+func openS3(t *testing.T) (vfs.FS, string) {
+	fake := s3fake.New(t, s3fake.Options{})
+	fsys, err := s3.Open(context.Background(), s3.Options{
+		Bucket: fake.Bucket(), Endpoint: fake.URL, Region: "us-east-1",
+		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { fsys.Close() })
+	return fsys, ""
 }
 
 // served is a server that runs a transcript.
@@ -288,7 +307,7 @@ func configure(cfg *gateway.Config, text string) error {
 	case key == "default-type" && (value == "A" || value == "I"):
 		cfg.DefaultType = value[0]
 	case key == "public-address":
-		cfg.Data.PublicAddress, err = netip.ParseAddr(value)
+		cfg.Data.Masquerade = &dataconn.Masquerade{Address: value}
 	case key == "passive-ports":
 		_, err = fmt.Sscanf(value, "%d-%d", &cfg.Data.PassivePorts.From, &cfg.Data.PassivePorts.To)
 	case key == "zone":
