@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// patience bounds each reply.
+// patience bounds the wait for a reply.
 const patience = time.Minute
 
 // Conn is a control connection, for one goroutine.
@@ -48,8 +48,8 @@ func (c *Conn) Send(command string) error {
 	return err
 }
 
-// Reply reads one reply and returns its last line.
-func (c *Conn) Reply() (string, error) {
+// reply reads one reply and returns its last line.
+func (c *Conn) reply(patience time.Duration) (string, error) {
 	c.conn.SetReadDeadline(time.Now().Add(patience))
 	code := ""
 	for {
@@ -69,7 +69,12 @@ func (c *Conn) Reply() (string, error) {
 
 // Expect reads one reply, which must begin with one of the codes.
 func (c *Conn) Expect(codes ...string) (string, error) {
-	reply, err := c.Reply()
+	return c.ExpectWithin(patience, codes...)
+}
+
+// ExpectWithin is Expect for replies that may take longer.
+func (c *Conn) ExpectWithin(patience time.Duration, codes ...string) (string, error) {
+	reply, err := c.reply(patience)
 	if err != nil {
 		return "", fmt.Errorf("waiting for %v: %w", codes, err)
 	}
