@@ -14,7 +14,7 @@ import (
 func parameterCommands() []*command {
 	return []*command{
 		{verb: "PORT", run: (*session).cmdPort, arg: argHostPort, syntax: "<h1,h2,h3,h4,p1,p2>", need: needLogin, keepsRest: true, help: "Let the server connect to this IPv4 address.", rfc: "959"},
-		{verb: "PASV", run: (*session).cmdPasv, arg: argNone, need: needLogin, keepsRest: true, help: "Let the client connect, over IPv4.", rfc: "959"},
+		{verb: "PASV", run: (*session).cmdPasv, arg: argNone, need: needLogin, flow: work, keepsRest: true, help: "Let the client connect, over IPv4.", rfc: "959"},
 		{verb: "EPRT", run: (*session).cmdEprt, arg: argExtended, syntax: "|<1 or 2>|<address>|<port>|", need: needLogin, keepsRest: true, feat: feature("EPRT"), help: "Let the server connect to this address.", rfc: "2428"},
 		{verb: "EPSV", run: (*session).cmdEpsv, arg: argOptText, syntax: "[1 | 2 | ALL]", need: needLogin, keepsRest: true, feat: feature("EPSV"), help: "Let the client connect.", rfc: "2428"},
 		{verb: "TYPE", run: (*session).cmdType, arg: argText, syntax: "A [N] | I | L 8", need: needLogin, keepsRest: true, help: "Set the representation: text or bytes.", rfc: "959"},
@@ -46,39 +46,40 @@ func (s *session) agreeActive(target netip.AddrPort, verb string) (wire.Reply, e
 	case s.epsvAll:
 		return wire.Reply{}, refuse(501, "Not allowed after EPSV ALL.")
 	}
-	target = netip.AddrPortFrom(target.Addr().Unmap(), target.Port())
-	if err := dataconn.CheckPeer(target, s.remote.Addr()); err != nil {
+	dial, err := s.peerCheck().Target(target, s.remote)
+	if err != nil {
 		s.log.Warn("active data connection refused", "target", target, "err", err)
 		return wire.Reply{}, refuse(501, "Only your own address, and ports from 1024 on, may be used.")
 	}
-	// The client's address with its zone: link-local addresses need it.
-	target = netip.AddrPortFrom(s.remote.Addr(), target.Port())
 	// RFC 959 3.2: the server's default data port is the one next to (L-1) the
 	// control port.
-	source := netip.AddrPortFrom(s.local.Addr(), s.local.Port()-1)
-	s.setEndpoint(dataconn.NewActive(s.cfg.Data.Network, source, target))
+	bound := dataconn.AddrOf(s.raw.LocalAddr())
+	source := netip.AddrPortFrom(bound.Addr(), bound.Port()-1)
+	s.setEndpoint(dataconn.NewActive(s.cfg.Data.Network, source, dial))
 	return reply(200, verb+" command successful."), nil
 }
 
 // RFC 959 4.1.2. The reply can only tell an IPv4 address (RFC 2428 3 is for the
 // others).
-func (s *session) cmdPasv(*call) (wire.Reply, error) {
+func (s *session) cmdPasv(c *call) (wire.Reply, error) {
 	if s.epsvAll {
 		return wire.Reply{}, refuse(501, "Not allowed after EPSV ALL.")
 	}
-	address := s.cfg.Data.PublicAddress.Unmap()
 	if !s.local.Addr().Is4() {
 		return wire.Reply{}, refuse(425, "PASV can't be used over IPv6; use EPSV.")
 	}
-	if !address.IsValid() {
-		address = s.local.Addr()
+	// May ask a name server, which is why PASV runs on the worker.
+	address, err := s.cfg.Data.Masquerade.Choose(c, s.remote.Addr(), s.local.Addr())
+	if err != nil {
+		return wire.Reply{}, &replyError{reply: reply(425, "This server's public address is not known right now; use EPSV."), cause: err}
 	}
-	p, err := s.agreePassive()
+	p, err := s.agreePassive(c)
 	if err != nil {
 		return wire.Reply{}, err
 	}
 	hp, err := wire.FormatHostPort(netip.AddrPortFrom(address, p.Port()))
 	if err != nil {
+		p.Close()
 		return wire.Reply{}, err
 	}
 	return replyf(227, "Entering Passive Mode (%s).", hp), nil
@@ -105,23 +106,36 @@ func (s *session) cmdEpsv(c *call) (wire.Reply, error) {
 	if family != 0 && family != own {
 		return wire.Reply{}, refuse(522, fmt.Sprintf("Network protocol not supported, use (%d).", own))
 	}
-	p, err := s.agreePassive()
+	p, err := s.agreePassive(c)
 	if err != nil {
 		return wire.Reply{}, err
 	}
 	return replyf(229, "Entering Extended Passive Mode (%s).", wire.FormatExtendedPassive(p.Port())), nil
 }
 
-func (s *session) agreePassive() (*dataconn.Passive, error) {
+// peerCheck is whose data connections this user may have.
+func (s *session) peerCheck() dataconn.PeerCheck {
+	if s.principal.FXP {
+		return dataconn.PeerAny
+	}
+	return s.cfg.Data.PeerCheck
+}
+
+func (s *session) agreePassive(c *call) (*dataconn.Passive, error) {
 	if s.cfg.Data.NoPassive {
 		return nil, refuse(502, "Passive data connections are switched off; use EPRT or PORT.")
 	}
-	s.setEndpoint(nil) // the port it holds may be the last one
-	p, err := dataconn.Listen(s.ctx, s.cfg.Data.Network, s.srv.ports, s.local.Addr(), s.remote.Addr())
+	if s.endpoint != nil {
+		s.endpoint.Close() // the port it holds may be the last one
+	}
+	p, err := dataconn.Listen(c, dataconn.PassiveOptions{
+		Network: s.cfg.Data.Network, Ports: s.srv.ports, Local: dataconn.AddrOf(s.raw.LocalAddr()).Addr(),
+		Client: s.remote.Addr(), Check: s.peerCheck(), Proxy: &s.cfg.Proxy,
+	})
 	if err != nil {
 		return nil, &replyError{reply: reply(425, "No passive port is free; try again later."), cause: err}
 	}
-	s.setEndpoint(p)
+	c.after(func() { s.setEndpoint(p) })
 	return p, nil
 }
 

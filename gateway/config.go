@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -46,6 +45,10 @@ type Config struct {
 	Rate int64
 
 	TLS TLS
+
+	// Proxy are the load balancers in front of the server that tell the client's
+	// address by the PROXY protocol, on control and data connections.
+	Proxy dataconn.Proxy
 
 	// Host reports whether the virtual host that a client asked for by HOST is served
 	// (RFC 7151), by its name in lower case or its address, IPv6 in brackets. It has to
@@ -105,9 +108,12 @@ type Data struct {
 	// PassivePorts is the range that PASV and EPSV choose from; the zero value is
 	// 61000-65535, outside of Linux' ephemeral range.
 	PassivePorts dataconn.PortRange
-	// PublicAddress is the IPv4 address that PASV tells, for servers behind NAT;
-	// the zero value tells the address that the client dialled.
-	PublicAddress netip.Addr
+	// Masquerade chooses the address that PASV tells, for servers behind NAT; nil
+	// tells the address that the client dialled.
+	Masquerade *dataconn.Masquerade
+	// PeerCheck says who may be at the other end of a data connection. For a
+	// principal with FXP that is everybody.
+	PeerCheck dataconn.PeerCheck
 	// NoActive refuses PORT and EPRT, NoPassive refuses PASV and EPSV.
 	NoActive, NoPassive bool
 	// NoDeflate refuses MODE Z, which costs time, and about a megabyte for each
@@ -173,8 +179,11 @@ func (c Config) withDefaults() (*Config, error) {
 	default:
 		return nil, fmt.Errorf("gateway: Config.DefaultType is %q, not 'A' or 'I'", c.DefaultType)
 	}
-	if a := c.Data.PublicAddress; a.IsValid() && !a.Unmap().Is4() {
-		return nil, fmt.Errorf("gateway: Config.Data.PublicAddress %s is not IPv4, and PASV can tell no other", a)
+	if c.Data.Masquerade == nil {
+		c.Data.Masquerade = &dataconn.Masquerade{}
+	}
+	if err := c.Data.Masquerade.Check(); err != nil {
+		return nil, fmt.Errorf("gateway: Config.Data.Masquerade: %w", err)
 	}
 	if t := c.TLS; t.Config == nil && (t.RequireControl || t.RequireData) {
 		return nil, errors.New("gateway: Config.TLS requires TLS but has no certificate")

@@ -129,7 +129,24 @@ func (s *Server) serve(l net.Listener, implicit bool) error {
 // start admits a connection and runs its session.
 func (s *Server) start(conn net.Conn, implicit bool) {
 	cfg := s.cfg.Load()
-	sess, refusal := s.admit(cfg, conn)
+	ends := dataconn.EndsOf(conn)
+	if !cfg.Proxy.Trusts(ends.Remote.Addr()) {
+		s.open(cfg, conn, ends, implicit)
+		return
+	}
+	go func() { // the header may be slow to come
+		client, err := cfg.Proxy.ReadHeader(conn)
+		if err != nil {
+			cfg.Logger.Warn("connection from a proxy refused", "proxy", ends.Remote, "err", err)
+			conn.Close()
+			return
+		}
+		s.open(cfg, conn, client, implicit)
+	}()
+}
+
+func (s *Server) open(cfg *Config, conn net.Conn, ends dataconn.Ends, implicit bool) {
+	sess, refusal := s.admit(cfg, conn, ends)
 	if sess == nil {
 		// The line fits into any send buffer; the deadline is for the case that it
 		// does not, because no client may hold up the others.
@@ -149,22 +166,22 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 }
 
 // admit counts the session in, or says why not.
-func (s *Server) admit(cfg *Config, conn net.Conn) (*session, wire.Reply) {
-	host := hostOf(conn)
+func (s *Server) admit(cfg *Config, conn net.Conn, ends dataconn.Ends) (*session, wire.Reply) {
+	host := hostOf(ends.Remote.Addr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.isDraining():
 		return nil, reply(421, "Server is shutting down.")
 	case cfg.Limits.Sessions > 0 && len(s.sessions) >= cfg.Limits.Sessions:
-		cfg.Logger.Warn("session refused: too many sessions", "remote", conn.RemoteAddr(), "limit", cfg.Limits.Sessions)
+		cfg.Logger.Warn("session refused: too many sessions", "remote", ends.Remote, "limit", cfg.Limits.Sessions)
 		return nil, reply(421, "Too many sessions, try again later.")
 	case !cfg.Limits.allowsFrom(host, s.perHost[host]):
-		cfg.Logger.Warn("session refused: too many sessions from this address", "remote", conn.RemoteAddr())
+		cfg.Logger.Warn("session refused: too many sessions from this address", "remote", ends.Remote)
 		return nil, reply(421, "Too many sessions from your address, try again later.")
 	}
 	s.nextID++
-	sess := newSession(s, cfg, conn, strconv.FormatUint(s.nextID, 36))
+	sess := newSession(s, cfg, conn, ends, strconv.FormatUint(s.nextID, 36))
 	s.sessions[sess] = struct{}{}
 	s.perHost[host]++
 	return sess, wire.Reply{}
@@ -186,8 +203,8 @@ func (l *Limits) allowsFrom(host netip.Prefix, n int) bool {
 }
 
 // hostOf is what counts as one client: an IPv4 address or an IPv6 /64.
-func hostOf(conn net.Conn) netip.Prefix {
-	addr := dataconn.AddrOf(conn.RemoteAddr()).Addr().WithZone("")
+func hostOf(addr netip.Addr) netip.Prefix {
+	addr = addr.WithZone("")
 	bits := 32
 	if addr.Is6() && !addr.IsLoopback() {
 		bits = 64
@@ -200,7 +217,7 @@ func hostOf(conn net.Conn) netip.Prefix {
 
 // ended counts the session out.
 func (s *Server) ended(sess *session) {
-	host := hostOf(sess.raw)
+	host := hostOf(sess.remote.Addr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess)

@@ -86,12 +86,12 @@ func (s *session) defaultParameters() parameters {
 // defaultFacts are those that MLST gives unless OPTS MLST chose others.
 const defaultFacts = wire.AllFacts &^ (wire.FactOwner | wire.FactGroup)
 
-func newSession(srv *Server, cfg *Config, conn net.Conn, id string) *session {
+func newSession(srv *Server, cfg *Config, conn net.Conn, ends dataconn.Ends, id string) *session {
 	s := &session{
 		srv: srv, cfg: cfg, raw: conn, conn: conn, id: id, cwd: ".",
 		in:     wire.NewLineReader(conn, max(cfg.Limits.LineLength, 64)),
-		remote: dataconn.AddrOf(conn.RemoteAddr()),
-		local:  dataconn.AddrOf(conn.LocalAddr()),
+		remote: ends.Remote,
+		local:  ends.Local,
 	}
 	s.parameters = s.defaultParameters()
 	s.connLog = cfg.Logger.With("session", id, "remote", s.remote)

@@ -21,25 +21,36 @@ type Endpoint interface {
 // Passive listens for the client (PASV, EPSV).
 type Passive struct {
 	listener net.Listener
-	peer     netip.Addr
+	allows   func(netip.Addr) bool
+	proxy    *Proxy
 	port     uint16
 	once     sync.Once
 	release  func()
 }
 
-// Listen opens a passive port on the address local, for the host peer alone.
-// Ports that other programs hold are passed over.
-func Listen(ctx context.Context, network Network, ports *Ports, local, peer netip.Addr) (*Passive, error) {
-	for range ports.Size() {
-		port, err := ports.Take()
+// PassiveOptions say who may connect to a passive port, and how.
+type PassiveOptions struct {
+	Network Network
+	Ports   *Ports
+	Local   netip.Addr // where to listen
+	Client  netip.Addr // of the control connection
+	Check   PeerCheck
+	Proxy   *Proxy // balancers in front; nil: none
+}
+
+// Listen opens a passive port. Ports that other programs hold are passed over.
+func Listen(ctx context.Context, o PassiveOptions) (*Passive, error) {
+	allows := func(addr netip.Addr) bool { return o.Check.Allows(addr, o.Client) }
+	for range o.Ports.Size() {
+		port, err := o.Ports.Take()
 		if err != nil {
 			return nil, err
 		}
-		l, err := network.Listen(ctx, netip.AddrPortFrom(local, port))
+		l, err := o.Network.Listen(ctx, netip.AddrPortFrom(o.Local, port))
 		if err == nil {
-			return &Passive{listener: l, peer: host(peer), port: port, release: func() { ports.Put(port) }}, nil
+			return &Passive{listener: l, allows: allows, proxy: o.Proxy, port: port, release: func() { o.Ports.Put(port) }}, nil
 		}
-		ports.Put(port)
+		o.Ports.Put(port)
 		if !errors.Is(err, ErrPortTaken) {
 			return nil, err
 		}
@@ -64,11 +75,25 @@ func (p *Passive) Connect(ctx context.Context) (net.Conn, error) {
 			}
 			return nil, err
 		}
-		if AddrOf(conn.RemoteAddr()).Addr() == p.peer {
+		if p.belongs(conn) {
 			return conn, nil
 		}
 		conn.Close()
 	}
+}
+
+// belongs reports whether conn comes from whom it should, perhaps by way of a
+// balancer.
+func (p *Passive) belongs(conn net.Conn) bool {
+	from := AddrOf(conn.RemoteAddr()).Addr()
+	if p.proxy != nil && p.proxy.Trusts(from) {
+		ends, err := p.proxy.ReadHeader(conn)
+		if err != nil {
+			return false
+		}
+		from = ends.Remote.Addr()
+	}
+	return p.allows(from)
 }
 
 // Close stops listening and gives the port back.
@@ -90,7 +115,7 @@ type Active struct {
 }
 
 // NewActive prepares a connection from local to remote. Whether remote may be
-// dialled at all is for CheckPeer to say.
+// dialled at all is for PeerCheck.Target to say.
 func NewActive(network Network, local, remote netip.AddrPort) *Active {
 	return &Active{network: network, local: local, remote: remote, closed: make(chan struct{})}
 }
@@ -120,27 +145,6 @@ func (a *Active) Close() error {
 	a.once.Do(func() { close(a.closed) })
 	return nil
 }
-
-// Errors of CheckPeer.
-var (
-	ErrForeignAddress = errors.New("address is not the client's own")
-	ErrPrivilegedPort = errors.New("port is below 1024")
-)
-
-// CheckPeer refuses what would make the server attack others for the client
-// (FTP bounce, RFC 2577 3): an address that is not the client's, a port below 1024.
-func CheckPeer(target netip.AddrPort, client netip.Addr) error {
-	if host(target.Addr()) != host(client) {
-		return ErrForeignAddress
-	}
-	if target.Port() < 1024 {
-		return ErrPrivilegedPort
-	}
-	return nil
-}
-
-// host is addr as it compares: without IPv6 zone, v4-mapped addresses as IPv4.
-func host(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
 // AddrOf returns the address of a TCP endpoint with v4-mapped addresses as IPv4;
 // invalid if a is none.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -34,10 +35,10 @@ func (r *run) gatewayConfig(cfg *config.Config, a *accounts) gateway.Config {
 			Abandon: time.Duration(t.Abandon),
 		},
 		Data: gateway.Data{
-			PassivePorts:  dataconn.PortRange(cfg.Data.PassivePorts),
-			PublicAddress: cfg.Data.PublicAddress.Addr,
-			NoActive:      !cfg.Data.Active,
-			NoPassive:     !cfg.Data.Passive,
+			PassivePorts: dataconn.PortRange(cfg.Data.PassivePorts),
+			Masquerade:   masquerade(cfg.Data.PublicAddress.Addr),
+			NoActive:     !cfg.Data.Active,
+			NoPassive:    !cfg.Data.Passive,
 		},
 		Uploads: gateway.Uploads{
 			ShowStaged:          cfg.Uploads.ShowStaged.VFS(),
@@ -77,4 +78,12 @@ func openHome(root vfs.FS) func(context.Context, *auth.Principal) (vfs.FS, func(
 		}
 		return sub, func() { _ = closer.Close() }, nil
 	}
+}
+
+// masquerade tells addr to every client, or what each dialled if addr is not set.
+func masquerade(addr netip.Addr) *dataconn.Masquerade {
+	if !addr.IsValid() {
+		return nil
+	}
+	return &dataconn.Masquerade{Address: addr.String()}
 }
