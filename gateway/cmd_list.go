@@ -57,7 +57,9 @@ func (s *session) cmdNlst(c *call) (wire.Reply, error) {
 	})
 }
 
-// RFC 3659 7: of a file, MLSD is a syntax error.
+// RFC 3659 7: of a file, MLSD is a syntax error. The data goes in the mode that is set,
+// and not always in MODE S as 7.2 has it: clients that know MODE Z (FileZilla, lftp)
+// inflate what comes, and so do other servers deflate it.
 func (s *session) cmdMlsd(c *call) (wire.Reply, error) {
 	r, err := s.listing(c, s.directory(c), func(dst []byte, e *listed) []byte {
 		return wire.AppendFacts(dst, s.factEntry(c, e.info, e.dir, e.info.Name()), s.facts)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"strings"
+	"time"
 
 	"github.com/ftpgate/ftpgate/gateway/wire"
 	"github.com/ftpgate/ftpgate/vfs"
@@ -30,12 +31,21 @@ func (s *session) parseTimed(c *call, text string) (err error) {
 	return err
 }
 
+// setModTime sets the time of c.name. The first moment of the year 1 is the zero
+// time.Time, which stores take for "leave it".
+func (s *session) setModTime(c *call, at time.Time) error {
+	if at.IsZero() {
+		return refuse(501, "That time can't be set.")
+	}
+	return vfs.SetModTime(c, s.fsys, c.name, at)
+}
+
 func parseMfmt(s *session, c *call) error { return s.parseTimed(c, c.text) }
 
 // draft-somers-ftp-mfxx 3.1: the reply tells the time as it was set, and the path as
 // it was sent.
 func (s *session) cmdMfmt(c *call) (wire.Reply, error) {
-	if err := vfs.SetModTime(c, s.fsys, c.name, c.at); err != nil {
+	if err := s.setModTime(c, c.at); err != nil {
 		return wire.Reply{}, err
 	}
 	return replyf(213, "Modify=%s; %s", wire.FormatTime(c.at), c.text), nil
@@ -83,7 +93,7 @@ func (s *session) cmdMff(c *call) (wire.Reply, error) {
 		if change.Fact == wire.FactMode {
 			err = vfs.SetMode(c, s.fsys, c.name, change.Mode)
 		} else {
-			err = vfs.SetModTime(c, s.fsys, c.name, change.Time)
+			err = s.setModTime(c, change.Time)
 		}
 		if err != nil {
 			return wire.Reply{}, err
@@ -104,7 +114,7 @@ func parseUtime(s *session, c *call) (err error) {
 // SITE UTIME has no document. Clients send a time and a path (ProFTPD, lftp), or a
 // path, three times of which the second is that of modification, and UTC (Pure-FTPd).
 func (s *session) cmdUtime(c *call) (wire.Reply, error) {
-	if err := vfs.SetModTime(c, s.fsys, c.name, c.at); err != nil {
+	if err := s.setModTime(c, c.at); err != nil {
 		return wire.Reply{}, err
 	}
 	return reply(200, "SITE UTIME command successful."), nil
@@ -134,7 +144,7 @@ func (s *session) cmdMdtm(c *call) (wire.Reply, error) {
 		return wire.Reply{}, err
 	}
 	c.name = c.names[0]
-	if err := vfs.SetModTime(c, s.fsys, c.name, c.at); err != nil {
+	if err := s.setModTime(c, c.at); err != nil {
 		return wire.Reply{}, err
 	}
 	return reply(213, "File modification time set."), nil

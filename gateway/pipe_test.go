@@ -237,3 +237,22 @@ func took(t *testing.T, start time.Time, want time.Duration) {
 		t.Errorf("took %v, want %v", got, want)
 	}
 }
+
+// deflatedPump is a pump in MODE Z with the client's side of its connection.
+func deflatedPump(t *testing.T, fsys vfs.FS) (*pump, net.Conn) {
+	cfg, err := Config{
+		Auth: auth.AuthenticatorFunc(nil),
+		Open: func(context.Context, *auth.Principal) (vfs.FS, func(), error) { return fsys, nil, nil },
+	}.withDefaults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &Server{}
+	srv.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
+	s := &session{srv: srv, cfg: cfg}
+	s.parameters = s.defaultParameters()
+	s.mode = 'Z'
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { ours.Close() })
+	return s.pump(&call{Context: t.Context(), task: &task{}}, ours, nil), theirs
+}
