@@ -13,7 +13,7 @@ import (
 // accessCommands are those of RFC 959 4.1.1.
 func accessCommands() []*command {
 	return []*command{
-		{verb: "USER", run: (*session).cmdUser, arg: argText, syntax: "<name>", help: "Begin to log in.", rfc: "959"},
+		{verb: "USER", run: (*session).cmdUser, arg: argText, syntax: "<name>", flow: work, help: "Begin to log in.", rfc: "959"},
 		{verb: "PASS", run: (*session).cmdPass, arg: argOptText, syntax: "<password>", flow: work, masked: true, help: "Complete the login.", rfc: "959"},
 		{verb: "ACCT", run: (*session).cmdAcct, arg: argText, syntax: "<account>", masked: true, help: "Not needed here.", rfc: "959"},
 		{verb: "CWD", aliases: []string{"XCWD"}, run: (*session).cmdCwd, arg: argPath, syntax: "<path>", need: needLogin, op: vfs.OpEnter, flow: work, help: "Change the working directory.", rfc: "959"},
@@ -30,31 +30,55 @@ func accessCommands() []*command {
 //
 // Where TLS is required, refusing is all that happens: closing the connection was
 // too much for some clients (Pure-FTPd 1.0.50). Nothing is told about the user.
+//
+// RFC 2228 5.1: 232 says that the security data, here the certificate, is enough.
 func (s *session) cmdUser(c *call) (wire.Reply, error) {
 	if s.cfg.TLS.RequireControl && !s.protected {
 		return wire.Reply{}, refuse(530, "TLS is required; send AUTH TLS first.")
 	}
-	s.logout()
-	s.user = c.text
-	return reply(331, "Password required."), nil
+	c.after(func() {
+		s.logout()
+		s.user = c.text
+	})
+	if s.tls == nil || s.cfg.TLS.Certificate == nil {
+		return reply(331, "Password required."), nil
+	}
+	principal, err := s.cfg.TLS.Certificate(c, s.attempt(c.text, ""))
+	if err == nil && principal == nil {
+		return reply(331, "Password required."), nil
+	}
+	r, err := s.enter(c, c.text, principal, err, reply(232, "Logged in by certificate."))
+	c.after(func() { s.certified = s.principal != nil })
+	return r, err
 }
 
-// RFC 959 4.1.1: PASS "must be immediately preceded by the user name command".
+func (s *session) attempt(user, password string) auth.Attempt {
+	return auth.Attempt{User: user, Password: password, Remote: s.remote, Local: s.local, Host: s.host, TLS: s.tlsState()}
+}
+
+// RFC 959 4.1.1: PASS "must be immediately preceded by the user name command". After
+// 232 it is superfluous; clients that pipeline send it all the same.
 func (s *session) cmdPass(c *call) (wire.Reply, error) {
+	if s.principal != nil && s.certified {
+		return reply(202, "No password is needed."), nil
+	}
 	if s.user == "" || s.principal != nil {
 		return wire.Reply{}, refuse(503, "Send USER first.")
 	}
-	principal, err := s.cfg.Auth.Authenticate(c, auth.Attempt{
-		User: s.user, Password: c.text, Remote: s.remote, Local: s.local, Host: s.host, TLS: s.tlsState(),
-	})
+	principal, err := s.cfg.Auth.Authenticate(c, s.attempt(s.user, c.text))
 	if err == nil && principal == nil {
 		err = auth.ErrDenied
 	}
+	return s.enter(c, s.user, principal, err, reply(230, "Logged in."))
+}
+
+// enter is the part of a login behind the decision who it is, or err.
+func (s *session) enter(c *call, user string, principal *auth.Principal, err error, welcome wire.Reply) (wire.Reply, error) {
 	if errors.Is(err, auth.ErrDenied) {
 		return s.denied(c, err)
 	}
 	if err != nil {
-		s.log.Error("authenticator failed", "user", s.user, "err", err)
+		s.log.Error("authenticator failed", "user", user, "err", err)
 		return wire.Reply{}, auth.ErrUnavailable
 	}
 	if principal.RequireTLS && !s.protected {
@@ -72,7 +96,7 @@ func (s *session) cmdPass(c *call) (wire.Reply, error) {
 		return wire.Reply{}, auth.ErrUnavailable
 	}
 	c.after(func() { s.login(principal, fsys, release) })
-	return reply(230, "Logged in."), nil
+	return welcome, nil
 }
 
 // denied counts a failed login; too many end the session. The reason is for the
@@ -114,6 +138,7 @@ func (s *session) logout() {
 		s.release()
 	}
 	s.user, s.principal, s.fsys, s.release = "", nil, nil, nil
+	s.certified = false
 	s.up, s.down = nil, nil
 	s.log = s.connLog
 	s.cwd = "."

@@ -129,6 +129,10 @@ type TLS struct {
 	// GetConfigForClient; GetCertificate may change its mind at any time, so that
 	// certificates can be renewed.
 	Config *tls.Config
+	// Certificate, if not nil, is asked at USER, over TLS, whether the client's
+	// certificate is enough: a principal is logged in (232), nil has to send a password
+	// (331). Errors are as those of Auth. It sees the certificate in auth.Attempt.TLS.
+	Certificate func(ctx context.Context, a auth.Attempt) (*auth.Principal, error)
 	// RequireControl refuses USER, RequireData refuses transfers, without TLS.
 	RequireControl, RequireData bool
 	// AllowCCC lets clients take TLS off the control connection after the login,

@@ -17,6 +17,7 @@ type security struct {
 	binding   *dataconn.Binding
 	tls       *tls.Conn // of the control connection; nil before AUTH and after CCC
 	protected bool      // the login goes, or went, over TLS: CCC does not change that
+	certified bool      // the client's certificate has logged it in, without a password
 	pbsz      bool
 	prot      byte // 'P' protects data connections, anything else does not
 }
@@ -29,6 +30,10 @@ func (s *session) secure() bool {
 		ctx, cancel = context.WithTimeout(ctx, t)
 	}
 	defer cancel()
+	if s.cfg.TLS.Config == nil { // implicit, and a reload has taken it away
+		s.log.Error("TLS handshake failed: there is no certificate any more")
+		return false
+	}
 	binding := dataconn.NewBinding(s.cfg.TLS.Config, s.cfg.TLS.Resumption)
 	records := &recordConn{Conn: s.raw}
 	conn, err := binding.Control(ctx, records)

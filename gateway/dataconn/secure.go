@@ -73,7 +73,12 @@ func (b *Binding) Control(ctx context.Context, conn net.Conn) (*tls.Conn, error)
 // upload.
 func (b *Binding) Data(ctx context.Context, conn net.Conn, receiving bool) (*Secured, error) {
 	c := b.control.Clone()
-	c.ClientAuth = tls.NoClientCert
+	if c.ClientAuth != tls.NoClientCert {
+		// The control connection has checked the client's certificate. Without asking at
+		// all crypto/tls would not resume its session, which has one.
+		c.ClientAuth = tls.RequestClientCert
+		c.VerifyPeerCertificate, c.VerifyConnection = nil, nil
+	}
 	if receiving && b.mode != ResumeOff {
 		withoutNewTickets(c)
 	}
