@@ -302,9 +302,12 @@ func (s *session) storedOffset(c *call, sent int64) (int64, error) {
 
 func (s *session) logTransfer(c *call, kind string, start time.Time, err error) {
 	args := []any{"path", display(c.name), "bytes", c.task.bytes.Load(), "seconds", time.Since(start).Seconds(), "offset", c.rest}
-	if err != nil {
+	switch {
+	case err == nil:
+		s.log.Info(kind, args...)
+	case errors.Is(err, errDataClosed), errors.Is(err, errAborted): // the client's own wish
+		s.log.Info(kind+" ended early", append(args, "err", err)...)
+	default:
 		s.log.Warn(kind+" failed", append(args, "err", err)...)
-		return
 	}
-	s.log.Info(kind, args...)
 }

@@ -25,6 +25,7 @@ func TestContract(t *testing.T) {
 		{"copy", local.Options{CopyLimit: -1, NoSync: true}},
 		// Every Append of something to something takes the way of huge files.
 		{"tail", local.Options{CopyLimit: 1, NoSync: true}},
+		{"direct", local.Options{Direct: true, NoSync: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) { vfstest.Run(t, harness(c.opt)) })
 	}
@@ -52,6 +53,7 @@ func harness(opt local.Options) vfstest.Harness {
 			return serve(t, dir)
 		},
 		InPlace:    opt.Direct,
+		Sendfile:   true,
 		MaxEntries: map[bool]int{true: 200}[opt.NoSync], // listings are the same
 	}
 }
