@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 	_ "time/tzdata" // time zones on machines that have no database
 
 	"github.com/spf13/cobra"
@@ -30,6 +31,7 @@ type surroundings struct {
 	// notify begins to deliver the signals of the process, until stop.
 	notify func() (signals <-chan os.Signal, stop func())
 	open   func(ctx context.Context, url string) (vfs.FS, io.Closer, error)
+	poll   time.Duration // how often files are looked at; 0: see serve.Options
 }
 
 func process() surroundings {

@@ -20,6 +20,9 @@ Passwords: other users of this machine can read a command line. Instead of --use
   --users-file   names a file of hashes, which "ftpgate passwd" writes.
 In all of them PASSWORD may also be a hash that "ftpgate passwd" prints.
 
+TLS: --tls-cert and --tls-key, or --tls-self-signed to try it out. The certificates
+are read again when their files change.
+
 Signals: SIGTERM and Ctrl-C let running transfers finish, a second one cuts them
 off; SIGHUP reads the configuration and the users files again.`
 
@@ -43,7 +46,7 @@ func (p surroundings) serveCommand() *cobra.Command {
 		signals, stop := p.notify()
 		defer stop()
 		return serve.Run(cmd.Context(), serve.Options{
-			Load: load, Backend: p.open, Signals: signals, Release: stop, Stdout: p.stdout, Stderr: p.stderr,
+			Load: load, Backend: p.open, Signals: signals, Release: stop, Poll: p.poll, Stdout: p.stdout, Stderr: p.stderr,
 		})
 	}
 	return cmd
@@ -69,5 +72,5 @@ func (p surroundings) loadConfig(file string, args []string, flags *config.Flags
 			return nil, usageError{err}
 		}
 	}
-	return cfg, nil
+	return cfg, cfg.Check()
 }

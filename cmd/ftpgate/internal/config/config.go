@@ -46,6 +46,8 @@ type Config struct {
 	Timeouts Timeouts `yaml:"timeouts"`
 	// The connections that carry files and listings.
 	Data Data `yaml:"data"`
+	// FTPS: what TLS is offered, and where it is required. See [tls.md](tls.md).
+	TLS TLS `yaml:"tls"`
 	// What becomes of uploads that did not end well.
 	Uploads Uploads `yaml:"uploads"`
 	// What is logged to standard error.
@@ -74,6 +76,9 @@ type User struct {
 	// How fast each session of this user may transfer in each direction; `off` lifts
 	// the limit that `rate` sets for all.
 	Rate Rate `yaml:"rate"`
+	// Refuses the login without TLS, and transfers without TLS on the data connection,
+	// whatever `tls.required` says for others.
+	RequireTLS bool `yaml:"require_tls" default:"false"`
 	// Refuses the login.
 	Disabled bool `yaml:"disabled" default:"false"`
 	// The first day on which the login is refused, such as `2027-01-31` (in UTC), or a
@@ -136,6 +141,90 @@ type Data struct {
 	Passive bool `yaml:"passive" default:"true"`
 }
 
+// TLS is FTPS.
+type TLS struct {
+	// The certificates. A client gets the first one for the name that it asks for (SNI),
+	// or else the first of all. They are read again when the files change and at
+	// SIGHUP.
+	Certificates []Certificate `yaml:"certificates"`
+	// Offers TLS with a certificate that is made at the start and that nobody trusts, for
+	// trying out.
+	SelfSigned bool `yaml:"self_signed" default:"false"`
+	// Certificates from an authority that speaks ACME, such as Let's Encrypt.
+	ACME ACME `yaml:"acme"`
+	// What is refused without TLS: `control` logins, `data` transfers, `all` both, or
+	// `off` nothing.
+	Required TLSRequired `yaml:"required" default:"off"`
+	// Where clients connect that begin with TLS, by custom port 990: one address or a
+	// list, as in `listen`. A change takes a restart.
+	ImplicitListen []Address `yaml:"implicit_listen"`
+	// The least version: `1.0`, `1.1`, `1.2` or `1.3`. Versions below 1.2 are broken; some old
+	// devices have no other.
+	MinVersion TLSVersion `yaml:"min_version" default:"1.2"`
+	// Whether data connections have to prove, by resuming the TLS session of their
+	// control connection, that the same client opened them: `require`, `offer` or `off`.
+	// `require` shuts out clients that can't, and limits TLS to 1.2.
+	Resumption Resumption `yaml:"resumption" default:"offer"`
+	// Whether clients may take TLS off the control connection after the login (CCC), for
+	// firewalls that have to read it.
+	AllowCCC bool `yaml:"allow_ccc" default:"false"`
+	// Certificates of clients.
+	ClientCertificates ClientCertificates `yaml:"client_certificates"`
+}
+
+// Certificate is one of the server.
+type Certificate struct {
+	// The file with the certificate and its chain, in PEM.
+	Cert Path `yaml:"cert"`
+	// The file with its private key, in PEM without a passphrase. Without this key it
+	// is in the file `cert`.
+	Key Path `yaml:"key"`
+
+	pos position
+}
+
+// ACME gets certificates by itself.
+type ACME struct {
+	// The names to get certificates for. Each must lead to this machine.
+	Domains []Domain `yaml:"domains"`
+	// Where the authority may send warnings.
+	Email Email `yaml:"email"`
+	// The URL of the authority's directory.
+	Directory WebURL `yaml:"directory" default:"https://acme-v02.api.letsencrypt.org/directory"`
+	// The directory that keeps the account's key and the certificates; it is made if
+	// there is none. By default it is `ftpgate/acme` in the user's configuration
+	// directory.
+	Cache Path `yaml:"cache"`
+	// Where the authority's HTTP requests arrive (http-01): it sends them to port 80 of each
+	// name. `off` does without. A change takes a restart.
+	HTTPListen Listen `yaml:"http_listen" default:":80"`
+	// Where the authority's TLS requests arrive (tls-alpn-01): it sends them to port 443 of
+	// each name. A change takes a restart.
+	TLSListen Listen `yaml:"tls_listen" default:"off"`
+	// A file with the authorities, in PEM, that the directory's own certificate is
+	// checked against instead of those of this machine.
+	CA Path `yaml:"ca"`
+}
+
+// ClientCertificates are what clients show of themselves.
+type ClientCertificates struct {
+	// The file with the authorities, in PEM, whose certificates clients may show.
+	// Without this key clients are not asked for any.
+	CA Path `yaml:"ca"`
+	// Files with the lists of revoked certificates, in PEM or DER, of each authority that
+	// issues certificates of clients. A list that has expired lets nobody in.
+	CRL []Path `yaml:"crl"`
+	// What in the certificate is the name of the user: `common_name` of the subject, or one of
+	// its addresses of `email`. Another user is refused. With `any` the certificate opens the connection, and
+	// any user may log in with a password.
+	User CertificateUser `yaml:"user" default:"common_name"`
+	// Whether the certificate is enough to log in, `alone`, or goes `with_password`.
+	Login CertificateLogin `yaml:"login" default:"with_password"`
+	// Whether clients without a certificate are refused. Needs `tls.required` for
+	// logins.
+	Required bool `yaml:"required" default:"false"`
+}
+
 // Uploads decide about uploads that did not end well.
 type Uploads struct {
 	// Where users see their own interrupted uploads: `exact` if they ask for the very
@@ -146,6 +235,9 @@ type Uploads struct {
 	// control connection is gone: `park` it, because a killed client looks the same, or
 	// `commit` it, for devices that close both at once.
 	ControlLost ControlLost `yaml:"control_lost" default:"park"`
+	// Whether an upload counts as whole although its TLS ended without close_notify, for
+	// old clients that never send it. Who sits on the way can then cut uploads short.
+	LenientTLS bool `yaml:"lenient_tls" default:"false"`
 }
 
 // Log says what is logged.

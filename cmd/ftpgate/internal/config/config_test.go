@@ -44,6 +44,13 @@ func TestLoadEveryKey(t *testing.T) {
 		}
 		u.Hash.Secret = auth.Secret{}
 	}
+	for i := range c.TLS.Certificates {
+		cert := &c.TLS.Certificates[i]
+		if cert.pos.line == 0 {
+			t.Errorf("certificate %s has no position", cert.Cert)
+		}
+		cert.pos = position{}
+	}
 	yes := true
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -55,17 +62,29 @@ func TestLoadEveryKey(t *testing.T) {
 		Anonymous:  &yes,
 		Write:      true,
 		UsersFiles: []Path{"testdata/users", "/etc/ftpgate/htpasswd"},
+		TLS: TLS{
+			Certificates: []Certificate{{Cert: "testdata/cert.pem", Key: "testdata/key.pem"}, {Cert: "/etc/ftpgate/both.pem"}},
+			SelfSigned:   true,
+			ACME: ACME{[]Domain{"ftp.example.org"}, "admin@example.org", "https://acme.example.org/directory", "testdata/acme", ":8080", ":8443",
+				"testdata/acme-ca.pem"},
+			Required:           "control",
+			ImplicitListen:     []Address{":990"},
+			MinVersion:         "1.3",
+			Resumption:         "off",
+			AllowCCC:           true,
+			ClientCertificates: ClientCertificates{"testdata/ca.pem", []Path{"testdata/revoked.pem"}, "email", "alone", true},
+		},
 		Users: []User{
 			{Name: "alice", Hash: Hash{Given: true}, Home: "/alice", Permissions: Permissions{auth.ReadOnly | auth.Store, true}, Rate: 2 << 20,
 				Expires: Moment{time.Date(2030, 1, 31, 0, 0, 0, 0, time.UTC)}},
 			{Name: "John Doe", Password: "0123", Rate: -1, Disabled: true},
-			{Name: "carol"},
+			{Name: "carol", RequireTLS: true},
 		},
 		Banner: "Welcome\nto the archive\n", TimeZone: TimeZone{berlin}, DefaultType: "binary", Rate: 1536 << 10,
 		Limits:   Limits{100, 10, 1024, 3, -1, 16},
 		Timeouts: Timeouts{Duration(20 * time.Second), -1, Duration(time.Second), Duration(2 * time.Minute), Duration(3 * time.Second), Duration(4 * time.Second), Duration(5 * time.Second), 0},
 		Data:     Data{Ports{50000, 50999}, IPv4{c.Data.PublicAddress.Addr}, false, true},
-		Uploads:  Uploads{"listing", "commit"},
+		Uploads:  Uploads{"listing", "commit", true},
 		Log:      Log{"json", "debug"},
 		File:     "testdata/full.yaml",
 	}
@@ -94,7 +113,8 @@ func TestErrors(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"baner: hi", `f:1:1: key "baner" is unknown; is it banner?`},
 		{"limits:\n  sesions: 3\n", `f:2:3: key "limits.sesions" is unknown; is it sessions?`},
-		{"tls: {}", `f:1:1: key "tls" is unknown; known here are url, listen, anonymous, write, users, users_files, banner, time_zone, default_type, rate, limits, timeouts, data, uploads, log`},
+		{"tls: {requird: all}", `f:1:7: key "tls.requird" is unknown; is it required?`},
+		{"profiles: {}", `f:1:1: key "profiles" is unknown; known here are url, listen, anonymous, write, users, users_files, banner, time_zone, default_type, rate, limits, timeouts, data, tls, uploads, log`},
 		{"users:\n  - nam: x\n", `f:2:5: key "users.nam" is unknown; is it name?`},
 		{"banner: a\nbanner: b", `f:2:1: mapping key "banner" already defined at [1:1]`},
 		{"<<: {}", "f:1:1: merging keys with << is not supported; write them out"},
@@ -135,6 +155,18 @@ func TestErrors(t *testing.T) {
 		{"time_zone: Mars/Olympus", `f:1:12: time_zone: time zone "Mars/Olympus" is unknown; write UTC, Local, or a name such as Europe/Berlin`},
 		{"default_type: I", `f:1:15: default_type: "I" is not one of ascii, binary`},
 		{"uploads:\n  show_staged: yes", `f:2:16: uploads.show_staged: "yes" is not one of exact, listing, off`},
+		{"tls:\n  required: yes", `f:2:13: tls.required: "yes" is not one of off, control, data, all`},
+		{"tls:\n  min_version: 1.4", `f:2:16: tls.min_version: "1.4" is not one of 1.0, 1.1, 1.2, 1.3`},
+		{"tls:\n  resumption: always", `f:2:15: tls.resumption: "always" is not one of off, offer, require`},
+		{"tls:\n  certificates:\n    - key: k.pem", "f:3:7: tls.certificates: cert is missing"},
+		{"tls:\n  certificates: c.pem", "f:2:17: tls.certificates: keys are wanted here, such as cert: …"},
+		{"tls:\n  client_certificates: {user: dn}", `f:2:31: tls.client_certificates.user: "dn" is not one of common_name, email, any`},
+		{"tls:\n  client_certificates: {login: no}", `f:2:32: tls.client_certificates.login: "no" is not one of with_password, alone`},
+		{"tls:\n  acme: {domains: '*.example.org'}", `f:2:19: tls.acme.domains: "*.example.org": ACME has wildcards only by way of the DNS, which is not supported; name each host`},
+		{"tls:\n  acme: {domains: [ftp.example.org, 192.0.2.1]}", `f:2:37: tls.acme.domains: "192.0.2.1" is not a host name such as ftp.example.org`},
+		{"tls:\n  acme: {domains: bücher.example}", `f:2:19: tls.acme.domains: "bücher.example" is not a host name such as ftp.example.org; write names with other letters in their xn-- form`},
+		{"tls:\n  acme: {email: me}", `f:2:17: tls.acme.email: "me" is not an address such as admin@example.org`},
+		{"tls:\n  acme: {directory: 'http://x/y'}", `f:2:21: tls.acme.directory: "http://x/y" is not a URL that begins with https://`},
 		{"log: {format: xml}", `f:1:15: log.format: "xml" is not one of text, json`},
 		{"url: ''", "f:1:6: url: the URL is empty; write . for the current directory"},
 		{"users_files: ['']", "f:1:15: users_files: the path is empty"},
@@ -281,6 +313,8 @@ func TestFlags(t *testing.T) {
 	values := map[string]string{
 		"listen": ":21, [::1]:22", "anonymous": "false", "write": "true", "user": "alice:a", "users-file": "u",
 		"passive-ports": "5000-5001", "public-address": "203.0.113.9", "banner": "hi", "max-sessions": "7",
+		"tls-cert": "c", "tls-key": "k", "tls-self-signed": "true", "tls-required": "true", "implicit-listen": ":990",
+		"acme-domain": "ftp.example.org", "acme-http-listen": "off",
 		"max-per-address": "off", "rate": "2M", "grace": "0s", "log-format": "json", "log-level": "warn",
 	}
 	known := map[string]bool{}
@@ -299,7 +333,11 @@ func TestFlags(t *testing.T) {
 			continue
 		}
 		before, after := Default(), Default()
-		if err := apply(t, after, "--"+row.name+"="+value); err != nil {
+		args := []string{"--" + row.name + "=" + value}
+		if row.name == "tls-key" {
+			args = append(args, "--tls-cert=c")
+		}
+		if err := apply(t, after, args...); err != nil {
 			t.Errorf("--%s: %v", row.name, err)
 		}
 		if got := differences("", reflect.ValueOf(*before), reflect.ValueOf(*after)); len(got) != 1 || got[0] != row.key {
@@ -349,6 +387,10 @@ func TestFlagErrors(t *testing.T) {
 		{[]string{"--user", "a:x", "--user", "a:y"}, `--user: user "a" is given twice`},
 		{[]string{"--rate", "x"}, `--rate: rate "x" is not bytes a second such as 500K or 1.5M, nor off`},
 		{[]string{"--listen", ":1,,:2"}, `--listen: "" is not HOST:PORT; write 127.0.0.1:2121, [::1]:2121, or :2121 for all addresses`},
+		{[]string{"--tls-key", "k"}, "--tls-key: there are 1 keys for 0 certificates; give --tls-cert and --tls-key equally often"},
+		{[]string{"--tls-cert", ""}, "--tls-cert: the path is empty"},
+		{[]string{"--implicit-listen", "990"}, `--implicit-listen: "990" is not HOST:PORT; write 127.0.0.1:2121, [::1]:2121, or :2121 for all addresses`},
+		{[]string{"--acme-domain", "localhost"}, `--acme-domain: "localhost" is not a host name such as ftp.example.org`},
 		{[]string{"--write=maybe"}, "--write: write true or false"},
 		{[]string{"--users-file", ""}, "--users-file: the path is empty"},
 		{[]string{"--passive-ports", "1"}, `--passive-ports: "1" is not a range of ports FROM-TO such as 50000-50999`},
@@ -365,7 +407,8 @@ func TestNeedRestart(t *testing.T) {
 		t.Errorf("nothing changed, but %v", got)
 	}
 	b.URL, b.Listen, b.Data.PassivePorts.To, b.Log.Format, b.Banner = "x", nil, 1, "json", "x"
-	if got := fmt.Sprint(a.NeedRestart(b)); got != "[data.passive_ports listen log.format url]" {
+	b.TLS.ImplicitListen, b.TLS.SelfSigned, b.TLS.ACME.Email, b.TLS.Required = []Address{":990"}, true, "a@b", requireAll
+	if got := fmt.Sprint(a.NeedRestart(b)); got != "[data.passive_ports listen log.format tls.acme tls.implicit_listen tls.self_signed url]" {
 		t.Error(got)
 	}
 }
@@ -400,4 +443,43 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%q has several lines", err)
 		}
 	})
+}
+
+// Keys that contradict each other are told wherever they were given.
+func TestCheck(t *testing.T) {
+	const pair = "certificates: [{cert: c.pem}]"
+	for _, c := range []struct{ text, want string }{
+		{"", ""},
+		{"tls: {" + pair + ", required: all, implicit_listen: ':990', resumption: require}", ""},
+		{"tls: {" + pair + ", allow_ccc: true, required: data}", ""},
+		{"tls: {" + pair + ", required: control, client_certificates: {ca: a, crl: b, required: true, login: alone}}", ""},
+		{"listen: []\ntls: {" + pair + ", implicit_listen: ':990'}", ""},
+		{"listen: []", "listen: there is no address to listen on; write --listen 127.0.0.1:2121"},
+		{"tls: {required: data}", "tls.required: there is no certificate; give --tls-cert and --tls-key, or --tls-self-signed to try it out"},
+		{"tls: {implicit_listen: ':990'}", "tls.implicit_listen: there is no certificate; give --tls-cert and --tls-key, or --tls-self-signed to try it out"},
+		{"tls: {resumption: require}", "tls.resumption: there is no certificate; give --tls-cert and --tls-key, or --tls-self-signed to try it out"},
+		{"tls: {allow_ccc: true}", "tls.allow_ccc: there is no certificate; give --tls-cert and --tls-key, or --tls-self-signed to try it out"},
+		{"tls: {client_certificates: {ca: x}}", "tls.client_certificates: there is no certificate; give --tls-cert and --tls-key, or --tls-self-signed to try it out"},
+		{"users: [{name: bob, password: x, require_tls: true}]", `users: "bob" has require_tls: there is no certificate; give --tls-cert and --tls-key, or --tls-self-signed to try it out`},
+		{"tls: {" + pair + ", self_signed: true}", "tls.self_signed: there is another certificate; take one of the two away"},
+		{"tls: {" + pair + ", resumption: require, min_version: 1.3}", "tls.resumption: require works up to TLS 1.2, but tls.min_version is 1.3; change one of the two"},
+		{"tls: {" + pair + ", allow_ccc: true, required: all}", "tls.allow_ccc: tls.required is all, which keeps TLS on the control connection; write required: data"},
+		{"tls: {" + pair + ", client_certificates: {crl: x}}", "tls.client_certificates: ca is missing"},
+		{"tls: {" + pair + ", client_certificates: {ca: x, required: true}}", "tls.client_certificates.required: clients could do without TLS; write tls.required: all, or control"},
+		{"tls: {" + pair + ", client_certificates: {ca: x, login: alone, user: any}}", "tls.client_certificates.login: alone needs to know whose the certificate is; write user: common_name, or email"},
+		{"tls: {acme: {domains: a.example, http_listen: off}}", "tls.acme: http_listen and tls_listen are both off; the authority must reach one of them"},
+	} {
+		cfg, err := parse("f", []byte(c.text))
+		if err != nil {
+			t.Errorf("%s: %v", c.text, err)
+			continue
+		}
+		got := ""
+		if err := cfg.Check(); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.text, got, c.want)
+		}
+	}
 }

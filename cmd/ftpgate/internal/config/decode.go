@@ -205,8 +205,11 @@ func (d *decoder) list(n ast.Node, v reflect.Value, path string) error {
 }
 
 func (d *decoder) mapping(n ast.Node, v reflect.Value, path string) error {
-	if u, ok := v.Addr().Interface().(*User); ok {
-		u.pos = d.at(start(n))
+	switch x := v.Addr().Interface().(type) {
+	case *User:
+		x.pos = d.at(start(n))
+	case *Certificate:
+		x.pos = d.at(start(n))
 	}
 	var values []*ast.MappingValueNode
 	switch x := n.(type) {

@@ -39,6 +39,20 @@ func options() []option {
 			usage: "ports of passive data connections (default 61000-65535)"},
 		{name: "public-address", value: "IPV4", key: "data.public_address", text: func(c *Config) encoding.TextUnmarshaler { return &c.Data.PublicAddress },
 			usage: "address that PASV tells (default: the one that the client dialled)"},
+		{name: "tls-cert", value: "FILE", key: "tls.certificates", list: setTLSCerts,
+			usage: "offer TLS with this certificate and its chain (PEM), may be given several times"},
+		{name: "tls-key", value: "FILE", key: "tls.certificates", list: setTLSKeys,
+			usage: "the private key of each --tls-cert in turn (default: in the file of the certificate)"},
+		{name: "tls-self-signed", key: "tls.self_signed", bool: func(c *Config, on bool) { c.TLS.SelfSigned = on },
+			usage: "offer TLS with a certificate that nobody trusts, for trying out"},
+		{name: "tls-required", key: "tls.required", bool: setTLSRequired,
+			usage: "refuse logins and transfers without TLS"},
+		{name: "implicit-listen", value: "HOST:PORT", key: "tls.implicit_listen", list: setImplicitListen,
+			usage: "where clients connect that begin with TLS, separated by commas; by custom port 990"},
+		{name: "acme-domain", value: "NAME", key: "tls.acme.domains", list: setACMEDomains,
+			usage: "get a certificate for this name from Let's Encrypt, may be given several times"},
+		{name: "acme-http-listen", value: "HOST:PORT", key: "tls.acme.http_listen", text: func(c *Config) encoding.TextUnmarshaler { return &c.TLS.ACME.HTTPListen },
+			usage: "where the HTTP requests for --acme-domain arrive, or off (default :80)"},
 		{name: "banner", value: "TEXT", key: "banner", list: setBanner,
 			usage: "the greeting"},
 		{name: "max-sessions", value: "N", key: "limits.sessions", text: func(c *Config) encoding.TextUnmarshaler { return &c.Limits.Sessions },
@@ -122,14 +136,71 @@ func (g *given) apply(c *Config) error {
 	return g.list(c, g.values)
 }
 
-func setListen(c *Config, values []string) error {
-	c.Listen = nil
-	for part := range strings.SplitSeq(strings.Join(values, ","), ",") {
+func setListen(c *Config, values []string) (err error) {
+	c.Listen, err = addresses(values)
+	return err
+}
+
+func setImplicitListen(c *Config, values []string) (err error) {
+	c.TLS.ImplicitListen, err = addresses(values)
+	return err
+}
+
+func addresses(values []string) ([]Address, error) {
+	all := strings.Join(values, ",")
+	if all == off {
+		return nil, nil
+	}
+	var out []Address
+	for part := range strings.SplitSeq(all, ",") {
 		var a Address
 		if err := a.UnmarshalText([]byte(strings.TrimSpace(part))); err != nil {
+			return nil, err
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+func setTLSCerts(c *Config, values []string) error {
+	c.TLS.Certificates = nil
+	for _, v := range values {
+		var cert Certificate
+		if err := cert.Cert.UnmarshalText([]byte(v)); err != nil {
 			return err
 		}
-		c.Listen = append(c.Listen, a)
+		c.TLS.Certificates = append(c.TLS.Certificates, cert)
+	}
+	return nil
+}
+
+func setTLSKeys(c *Config, values []string) error {
+	if len(values) != len(c.TLS.Certificates) {
+		return fmt.Errorf("there are %d keys for %d certificates; give --tls-cert and --tls-key equally often", len(values), len(c.TLS.Certificates))
+	}
+	for i, v := range values {
+		if err := c.TLS.Certificates[i].Key.UnmarshalText([]byte(v)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func setTLSRequired(c *Config, on bool) {
+	c.TLS.Required = off
+	if on {
+		c.TLS.Required = requireAll
+	}
+}
+
+func setACMEDomains(c *Config, values []string) error {
+	c.TLS.ACME.Domains = nil
+	for _, v := range values {
+		var d Domain
+		if err := d.UnmarshalText([]byte(v)); err != nil {
+			return err
+		}
+		c.TLS.ACME.Domains = append(c.TLS.ACME.Domains, d)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -76,6 +77,11 @@ func parse(path string, data []byte) (*Config, error) {
 	if err := c.uniqueUsers(); err != nil {
 		return nil, err
 	}
+	for _, cert := range c.TLS.Certificates {
+		if cert.Cert == "" {
+			return nil, cert.pos.wrap(errors.New("tls.certificates: cert is missing"))
+		}
+	}
 	c.File = path
 	dir := filepath.Dir(path)
 	switch {
@@ -84,10 +90,28 @@ func parse(path string, data []byte) (*Config, error) {
 	case c.URL.IsPath():
 		c.URL = URL(below(dir, string(c.URL)))
 	}
-	for i, f := range c.UsersFiles {
-		c.UsersFiles[i] = Path(below(dir, string(f)))
+	for _, f := range c.files() {
+		if *f != "" {
+			*f = Path(below(dir, string(*f)))
+		}
 	}
 	return c, nil
+}
+
+// files are the keys that name files.
+func (c *Config) files() []*Path {
+	t := &c.TLS
+	out := []*Path{&t.ACME.Cache, &t.ACME.CA, &t.ClientCertificates.CA}
+	for i := range c.UsersFiles {
+		out = append(out, &c.UsersFiles[i])
+	}
+	for i := range t.Certificates {
+		out = append(out, &t.Certificates[i].Cert, &t.Certificates[i].Key)
+	}
+	for i := range t.ClientCertificates.CRL {
+		out = append(out, &t.ClientCertificates.CRL[i])
+	}
+	return out
 }
 
 func below(dir, path string) string {
@@ -122,12 +146,14 @@ func (c *Config) Accounts(defaults auth.Account) ([]auth.Account, error) {
 		u := &c.Users[i]
 		a := defaults
 		a.Name = string(u.Name)
-		a.Disabled, a.Expires = u.Disabled, u.Expires.Time
+		a.Disabled, a.Expires, a.RequireTLS = u.Disabled, u.Expires.Time, u.RequireTLS
 		switch {
 		case u.Password != "":
 			a.Secret = auth.Plaintext(string(u.Password))
 		case u.Hash.Given:
 			a.Secret = u.Hash.Secret
+		case c.TLS.ClientCertificates.Login == "alone":
+			a.Secret = auth.NoPassword()
 		default:
 			return nil, u.pos.wrap(fmt.Errorf("users: %q has no password; write password or hash, or give it in FTPGATE_USERS", u.Name))
 		}
@@ -150,10 +176,13 @@ func (c *Config) Accounts(defaults auth.Account) ([]auth.Account, error) {
 func (c *Config) NeedRestart(b *Config) []string {
 	var out []string
 	for key, changed := range map[string]bool{
-		"url":                c.URL != b.URL,
-		"listen":             !slices.Equal(c.Listen, b.Listen),
-		"data.passive_ports": c.Data.PassivePorts != b.Data.PassivePorts,
-		"log.format":         c.Log.Format != b.Log.Format,
+		"url":                 c.URL != b.URL,
+		"listen":              !slices.Equal(c.Listen, b.Listen),
+		"tls.implicit_listen": !slices.Equal(c.TLS.ImplicitListen, b.TLS.ImplicitListen),
+		"tls.self_signed":     c.TLS.SelfSigned != b.TLS.SelfSigned,
+		"tls.acme":            !c.TLS.ACME.equal(b.TLS.ACME),
+		"data.passive_ports":  c.Data.PassivePorts != b.Data.PassivePorts,
+		"log.format":          c.Log.Format != b.Log.Format,
 	} {
 		if changed {
 			out = append(out, key)

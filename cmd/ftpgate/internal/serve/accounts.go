@@ -9,7 +9,9 @@ import (
 
 // accounts are who may log in.
 type accounts struct {
-	chain     auth.Authenticator
+	chain     auth.Authenticator // what clients are asked for
+	passwords auth.Authenticator // chain without the certificates of clients
+	clients   config.ClientCertificates
 	sources   []*auth.Users // in the order in which they are asked
 	anonymous *auth.Policy  // nil: refused
 }
@@ -21,7 +23,7 @@ func loadAccounts(cfg *config.Config, gate *auth.Gate) (*accounts, error) {
 		policy.Permissions = auth.ReadWrite
 	}
 	defaults := auth.Account{Policy: policy}
-	a := &accounts{}
+	a := &accounts{clients: cfg.TLS.ClientCertificates}
 	list, err := cfg.Accounts(defaults)
 	if err != nil {
 		return nil, err
@@ -54,7 +56,8 @@ func loadAccounts(cfg *config.Config, gate *auth.Gate) (*accounts, error) {
 	if !anonymous && a.count() == 0 {
 		return nil, fmt.Errorf("nobody could log in; add users with --user or a users file, or allow --anonymous")
 	}
-	a.chain = gate.Chain(chain...)
+	a.passwords = gate.Chain(chain...)
+	a.chain = withCertificates(&a.clients, a.passwords)
 	return a, nil
 }
 

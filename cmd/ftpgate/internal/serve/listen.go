@@ -7,10 +7,37 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"syscall"
 
 	"github.com/ftpgate/ftpgate/cmd/ftpgate/internal/config"
 )
+
+// listeners are where clients connect.
+type listeners struct {
+	explicit, implicit []net.Listener // implicit: TLS from the start
+}
+
+func (l *listeners) all() []net.Listener { return slices.Concat(l.explicit, l.implicit) }
+
+func listenAll(ctx context.Context, cfg *config.Config) (*listeners, error) {
+	l := &listeners{}
+	var err error
+	if l.explicit, err = listen(ctx, cfg.Listen); err != nil {
+		return nil, err
+	}
+	if l.implicit, err = listen(ctx, cfg.TLS.ImplicitListen); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *listeners) close() {
+	for _, open := range l.all() {
+		_ = open.Close()
+	}
+}
 
 // listen opens all addresses or none.
 func listen(ctx context.Context, addresses []config.Address) ([]net.Listener, error) {
@@ -24,9 +51,6 @@ func listen(ctx context.Context, addresses []config.Address) ([]net.Listener, er
 			return nil, listenError(string(a), err)
 		}
 		all = append(all, l)
-	}
-	if len(all) == 0 {
-		return nil, errors.New("there is no address to listen on; write --listen 127.0.0.1:2121")
 	}
 	return all, nil
 }

@@ -1,11 +1,13 @@
 package serve
 
 import (
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ftpgate/ftpgate/auth"
@@ -14,30 +16,60 @@ import (
 
 // startMessage tells what is served, to whom and where, with lines to paste into
 // another terminal.
-func startMessage(w io.Writer, cfg *config.Config, a *accounts, listeners []net.Listener) {
+func startMessage(w io.Writer, cfg *config.Config, a *accounts, cert *x509.Certificate, ls *listeners) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Serving %s to %s.\n", what(cfg.URL), a.describe())
 	var addrs []string
-	for _, l := range listeners {
+	for _, l := range ls.explicit {
 		addrs = append(addrs, l.Addr().String())
+	}
+	for _, l := range ls.implicit {
+		addrs = append(addrs, l.Addr().String()+" (implicit TLS)")
 	}
 	fmt.Fprintf(&b, "Listening on %s", sentence(addrs))
 	if cfg.Data.Passive {
 		fmt.Fprintf(&b, ", with passive ports %d-%d", cfg.Data.PassivePorts.From, cfg.Data.PassivePorts.To)
 	}
-	b.WriteString(".\nTry it in another terminal:\n\n")
-	name, policy := a.example()
-	user := ""
-	if name != "" {
-		user = "--user " + quote(name) + " "
+	b.WriteString(".\n")
+	if cfg.TLS.SelfSigned {
+		fmt.Fprintf(&b, "The certificate is self-signed; its SHA-256 is\n%s.\n", fingerprint(cert))
 	}
-	url := quote("ftp://" + dialable(listeners[0].Addr()) + "/")
-	fmt.Fprintf(&b, "    curl %s%s\n", user, url)
+	b.WriteString("Try it in another terminal:\n\n")
+	name, policy := a.example()
+	options := ""
+	if name != "" {
+		options = "--user " + quote(name) + " "
+	}
+	url := "ftp://"
+	if len(ls.explicit) == 0 {
+		url = "ftps://"
+	} else if cfg.TLS.On() {
+		options += "--ssl-reqd "
+	}
+	if cfg.TLS.SelfSigned {
+		options += "--insecure "
+	}
+	url = quote(url + named(dialable(ls.all()[0].Addr()), cert) + "/")
+	fmt.Fprintf(&b, "    curl %s%s\n", options, url)
 	if policy.Permissions&auth.Store != 0 {
-		fmt.Fprintf(&b, "    curl %s--upload-file FILE %s\n", user, url)
+		fmt.Fprintf(&b, "    curl %s--upload-file FILE %s\n", options, url)
 	}
 	b.WriteString("\nCtrl-C stops.\n")
 	_, _ = io.WriteString(w, b.String())
+}
+
+// named is addr with a host that cert is for, if there is one.
+func named(addr string, cert *x509.Certificate) string {
+	host, port, err := net.SplitHostPort(addr)
+	if cert == nil || err != nil || cert.VerifyHostname(host) == nil {
+		return addr
+	}
+	for _, name := range cert.DNSNames {
+		if !strings.HasPrefix(name, "*") {
+			return net.JoinHostPort(name, port)
+		}
+	}
+	return addr
 }
 
 // what names the store without secrets.
@@ -131,13 +163,23 @@ func quote(s string) string {
 }
 
 // warn logs what is dangerous.
-func (r *run) warn(cfg *config.Config, a *accounts, listeners []net.Listener) {
-	for _, l := range listeners {
+func (r *run) warn(cfg *config.Config, a *accounts, ls *listeners) {
+	r.warnExpiring()
+	if v := cfg.TLS.MinVersion; cfg.TLS.On() && v < "1.2" {
+		r.log.Warn("versions of TLS below 1.2 are broken; tls.min_version lets them in", "min_version", v)
+	}
+	for _, l := range ls.all() {
 		ap, err := netip.ParseAddrPort(l.Addr().String())
 		if err != nil || ap.Addr().IsLoopback() {
 			continue
 		}
-		r.log.Warn("FTP without TLS: whoever sits on the way reads passwords and files", "listen", l.Addr().String())
+		switch implicit := slices.Contains(ls.implicit, l); {
+		case !cfg.TLS.On():
+			r.log.Warn("FTP without TLS: whoever sits on the way reads passwords and files", "listen", l.Addr().String())
+		case !implicit && cfg.TLS.Required != "all":
+			r.log.Warn("clients may do without TLS, and then whoever sits on the way reads passwords and files; --tls-required refuses them",
+				"listen", l.Addr().String(), "tls.required", cfg.TLS.Required)
+		}
 		if a.anonymous != nil && cfg.Write {
 			r.log.Warn("anybody who reaches this address may change and delete files", "listen", l.Addr().String())
 		}

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"syscall"
 	"time"
 
 	"github.com/ftpgate/ftpgate/auth"
+	"github.com/ftpgate/ftpgate/cmd/ftpgate/internal/certs"
 	"github.com/ftpgate/ftpgate/cmd/ftpgate/internal/config"
 	"github.com/ftpgate/ftpgate/gateway"
 	"github.com/ftpgate/ftpgate/vfs"
@@ -31,6 +31,8 @@ type Options struct {
 	// Release gives the signals their default effect back; it is called at the
 	// second one, so that a third one kills.
 	Release func()
+	// Poll is how often the files of certificates are looked at; 0: every 10 s.
+	Poll time.Duration
 	// Stdout takes the start message, Stderr the log.
 	Stdout, Stderr io.Writer
 }
@@ -48,6 +50,9 @@ func Run(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
+	if err := r.openCertificates(cfg); err != nil {
+		return err
+	}
 	fsys, closer, err := r.openStore(ctx)
 	if err != nil {
 		return err
@@ -58,27 +63,38 @@ func Run(ctx context.Context, opt Options) error {
 		}
 	}()
 	r.fsys = fsys
-	if r.server, err = gateway.New(r.gatewayConfig(cfg, accounts)); err != nil {
+	r.gateway = r.gatewayConfig(cfg, accounts)
+	if r.server, err = gateway.New(r.gateway); err != nil {
 		return err
 	}
-	listeners, err := listen(ctx, cfg.Listen)
+	listeners, err := listenAll(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	startMessage(opt.Stdout, cfg, accounts, listeners)
+	if r.acme != nil {
+		if err := r.acme.Start(ctx); err != nil {
+			listeners.close()
+			return fmt.Errorf("tls.acme: %w", err)
+		}
+		defer r.acme.Stop()
+	}
+	startMessage(opt.Stdout, cfg, accounts, r.certs.First(), listeners)
 	r.warn(cfg, accounts, listeners)
 	return r.serve(ctx, listeners)
 }
 
 // run is what goes on while serving.
 type run struct {
-	opt    Options
-	cfg    *config.Config // what was started with, apart from reloads
-	gate   *auth.Gate
-	level  slog.LevelVar
-	log    *slog.Logger
-	fsys   vfs.FS
-	server *gateway.Server
+	opt     Options
+	cfg     *config.Config // what was started with, apart from reloads
+	gate    *auth.Gate
+	level   slog.LevelVar
+	log     *slog.Logger
+	certs   *certs.Store
+	acme    *certs.ACME // nil: none
+	fsys    vfs.FS
+	gateway gateway.Config // as the server has it
+	server  *gateway.Server
 }
 
 func (r *run) logger() *slog.Logger {
@@ -123,12 +139,21 @@ func (r *run) openStore(ctx context.Context) (vfs.FS, io.Closer, error) {
 }
 
 // serve accepts on all listeners until it is told to stop.
-func (r *run) serve(ctx context.Context, listeners []net.Listener) error {
-	ended := make(chan error, len(listeners))
-	for _, l := range listeners {
+func (r *run) serve(ctx context.Context, listeners *listeners) error {
+	running := len(listeners.all())
+	ended := make(chan error, running)
+	for _, l := range listeners.explicit {
 		go func() { ended <- r.server.Serve(l) }()
 	}
-	running := len(listeners)
+	for _, l := range listeners.implicit {
+		go func() { ended <- r.server.ServeTLS(l) }()
+	}
+	every := r.opt.Poll
+	if every == 0 {
+		every = 10 * time.Second
+	}
+	poll := time.NewTicker(every)
+	defer poll.Stop()
 	var failure error
 	for stop := false; !stop; {
 		select {
@@ -142,6 +167,8 @@ func (r *run) serve(ctx context.Context, listeners []net.Listener) error {
 				continue
 			}
 			stop = true
+		case <-poll.C:
+			r.pollCertificates()
 		case <-ctx.Done():
 			stop = true
 		}
@@ -197,7 +224,9 @@ func (r *run) drain() error {
 
 // reloads reports whether there is a file that could have changed. Without one a
 // SIGHUP means that the terminal was closed.
-func (r *run) reloads() bool { return r.cfg.File != "" || len(r.cfg.UsersFiles) > 0 }
+func (r *run) reloads() bool {
+	return r.cfg.File != "" || len(r.cfg.UsersFiles) > 0 || len(r.cfg.TLS.Certificates) > 0
+}
 
 // reload takes over what changed in the files; on an error all stays as it was.
 func (r *run) reload() {
@@ -206,8 +235,17 @@ func (r *run) reload() {
 	if err == nil {
 		accounts, err = loadAccounts(cfg, r.gate)
 	}
+	if err == nil && len(r.cfg.TLS.ImplicitListen) > 0 && !cfg.TLS.On() {
+		err = errors.New("tls: clients of tls.implicit_listen need a certificate")
+	}
 	if err == nil {
-		err = r.server.Reload(r.gatewayConfig(cfg, accounts))
+		err = r.certs.Load(certificateFiles(cfg))
+	}
+	if err == nil {
+		next := r.gatewayConfig(cfg, accounts)
+		if err = r.server.Reload(next); err == nil {
+			r.gateway = next
+		}
 	}
 	if err != nil {
 		r.log.Error("the configuration can't be reloaded, the old one stays", "err", err)
@@ -217,6 +255,9 @@ func (r *run) reload() {
 	for _, key := range r.cfg.NeedRestart(cfg) {
 		r.log.Warn("the change takes a restart", "key", key)
 	}
-	r.cfg.Timeouts.Grace, r.cfg.UsersFiles = cfg.Timeouts.Grace, cfg.UsersFiles
+	implicit, self, acme := r.cfg.TLS.ImplicitListen, r.cfg.TLS.SelfSigned, r.cfg.TLS.ACME
+	r.cfg.Timeouts.Grace, r.cfg.UsersFiles, r.cfg.TLS = cfg.Timeouts.Grace, cfg.UsersFiles, cfg.TLS
+	r.cfg.TLS.ImplicitListen, r.cfg.TLS.SelfSigned, r.cfg.TLS.ACME = implicit, self, acme
+	r.warnExpiring()
 	r.log.Info("configuration reloaded", "users", accounts.count())
 }

@@ -43,12 +43,6 @@ func TestListenError(t *testing.T) {
 	}
 }
 
-func TestListenNowhere(t *testing.T) {
-	if _, err := listen(t.Context(), nil); err == nil {
-		t.Error("listening on no address succeeds")
-	}
-}
-
 // closing is a store whose subtrees must be closed.
 type closing struct {
 	vfs.FS

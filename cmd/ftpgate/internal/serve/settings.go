@@ -43,7 +43,9 @@ func (r *run) gatewayConfig(cfg *config.Config, a *accounts) gateway.Config {
 		Uploads: gateway.Uploads{
 			ShowStaged:          cfg.Uploads.ShowStaged.VFS(),
 			CommitOnControlLost: cfg.Uploads.ControlLost == "commit",
+			LenientTLS:          cfg.Uploads.LenientTLS,
 		},
+		TLS:    r.gatewayTLS(cfg, a),
 		Rate:   int64(cfg.Rate),
 		Logger: r.log,
 	}
