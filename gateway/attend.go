@@ -119,6 +119,7 @@ type attendance struct {
 	token   bool             // the reader has been asked for a line
 	quit    bool             // QUIT is in the queue
 	lost    bool             // the control connection has ended
+	opened  bool             // a reply before the last (150) has been sent
 	begun   int              // code of a reply that has begun; 0: none
 	watch   <-chan time.Time // until an upload's end counts as clean
 	abandon <-chan time.Time
@@ -222,6 +223,7 @@ func (a *attendance) event(e event) {
 	}
 	switch e.kind {
 	case evReply:
+		a.opened = true
 		a.s.send(e.reply)
 	case evText:
 		a.begun = e.reply.Code
@@ -310,7 +312,9 @@ func (a *attendance) line(l lineRead) {
 	switch {
 	case during == aborts && t.c.row.flow >= transfer && (t.state == running || t.state == ended):
 		a.abort(l.line)
-	case during == immediate && len(s.queue) == 0 && a.begun == 0:
+	case during == immediate && len(s.queue) == 0 && a.opened:
+		// Before 150 a client that pipelines would take it for the answer to the
+		// command that is running.
 		s.dispatch(l.line)
 	default:
 		a.quit = a.quit || during == quits

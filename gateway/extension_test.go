@@ -94,6 +94,20 @@ func TestCommandsThatTheStoreLacks(t *testing.T) {
 	}
 }
 
+// NOOP behind a command that takes long waits for its reply: a client that pipelines
+// tells replies by their order.
+func TestRepliesKeepTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := &slowHash{FS: memory.New(memory.Options{}), takes: 5 * time.Second}
+		store(t, slow.FS, "f", "0123456789")
+		b := newBench(t, slow, nil)
+		defer b.close()
+		c := b.login()
+		c.send("XCRC f", "NOOP", "STAT")
+		c.expect("250 ", "200 ", "211-")
+	})
+}
+
 // A client that waits for a hash hears about it every ten seconds, and ABOR ends it.
 func TestHashThatTakesLong(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, b *bench, fsys *hanging) {
@@ -101,7 +115,6 @@ func TestHashThatTakesLong(t *testing.T) {
 		fsys.hang[vfs.OpRead] = true
 		start := time.Now()
 		c.send("HASH f")
-		c.cmd("NOOP", "200 ")
 		c.cmd("ABOR", "426 ")
 		c.expect("226 ")
 		took(t, start, lazyReader)
@@ -392,10 +405,9 @@ func TestCustomSiteCommands(t *testing.T) {
 		if line := c.cmd("SITE PANIC", "451 "); strings.Contains(line, "secret") {
 			t.Error(line)
 		}
-		c.send("SITE WAIT")
-		c.cmd("NOOP", "200 ")
+		c.send("SITE WAIT", "NOOP")
 		c.cmd("ABOR", "426 ")
-		c.expect("226 ")
+		c.expect("200 ", "226 ")
 		c.cmd("SITE HELP WHOAMI", "214 SITE WHOAMI: Tell the name.")
 		c.cmd("SITE NONE", "504 ")
 		c.cmd("SITE BYE", "421 Enough.")
