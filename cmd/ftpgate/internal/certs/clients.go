@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -106,7 +107,7 @@ func (a *authorities) check(chains [][]*x509.Certificate, now time.Time) error {
 	if len(a.lists) == 0 {
 		return nil
 	}
-	err := fmt.Errorf("the client's certificate was not verified")
+	err := errors.New("the client's certificate was not verified")
 	for _, chain := range chains {
 		if err = a.checkChain(chain, now); err == nil {
 			return nil

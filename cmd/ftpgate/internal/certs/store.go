@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -202,17 +203,19 @@ func readAll(f Files) *contents {
 const maxSize = 16 << 20
 
 func readFile(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
+	defer f.Close()
+	if info, err := f.Stat(); err == nil && !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a file", path)
 	}
-	if info.Size() > maxSize {
-		return nil, fmt.Errorf("%s has more than %d MiB; is it a certificate at all?", path, maxSize>>20)
+	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
+	if err == nil && len(data) > maxSize {
+		err = fmt.Errorf("%s has more than %d MiB; is it a certificate at all?", path, maxSize>>20)
 	}
-	return os.ReadFile(path)
+	return data, err
 }
 
 func (c *contents) load(f Files, now time.Time) (*loaded, error) {
