@@ -346,6 +346,9 @@ func (c *fuzzed) finish() {
 	c.flush()
 	c.holding = false
 	c.use(nil)
+	if c.opaque {
+		c.write("\xff\xf0\xff\xf0") // the end of a subnegotiation that may be open
+	}
 	c.line("")
 	c.line("NOOP")
 	_ = closeWrite(c.conn)

@@ -334,10 +334,25 @@ func configure(cfg *gateway.Config, text string) error {
 	return nil
 }
 
-// foreign makes a file behind the store's back.
-func (s *served) foreign(name string, content []byte) error {
+// foreign makes a file behind the store's back, with a hole before offset.
+func (s *served) foreign(name string, content []byte, offset int64) error {
 	if s.dir == "" {
-		return errors.New("foreign files need a store on disk: only local because …")
+		return errNotOnDisk
 	}
-	return os.WriteFile(filepath.Join(s.dir, name), content, 0o644)
+	f, err := os.OpenFile(filepath.Join(s.dir, name), os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(content, offset)
+	return errors.Join(err, f.Close())
 }
+
+// foreignLink makes a symbolic link that the store would not make.
+func (s *served) foreignLink(name, target string) error {
+	if s.dir == "" {
+		return errNotOnDisk
+	}
+	return os.Symlink(target, filepath.Join(s.dir, name))
+}
+
+var errNotOnDisk = errors.New("foreign files need a store on disk: only local because …")

@@ -123,18 +123,28 @@ func (r *runner) link(s step) error {
 	return vfs.Symlink(r.t.Context(), r.s.fsys, names[1], names[0])
 }
 
-// foreign is "foreign NAME STRING".
+// foreign is "foreign NAME STRING [at OFFSET]" or "foreign NAME -> TARGET".
 func (r *runner) foreign(s step) error {
 	name, rest, err := nameAndRest(s.rest)
 	if err != nil {
 		return err
 	}
+	r.say("%s", s.text)
+	if target, ok := strings.CutPrefix(rest, "-> "); ok {
+		return r.s.foreignLink(name, target)
+	}
+	rest, at, holed := strings.Cut(rest, " at ")
 	content, err := literal(rest)
 	if err != nil {
 		return err
 	}
-	r.say("%s", s.text)
-	return r.s.foreign(name, content)
+	var offset int64
+	if holed {
+		if offset, err = strconv.ParseInt(at, 10, 64); err != nil {
+			return err
+		}
+	}
+	return r.s.foreign(name, content, offset)
 }
 
 // fault is "fault OPERATION NAME ERROR"; the error "none" takes it away.
@@ -162,7 +172,7 @@ func (r *runner) fault(s step) error {
 	return nil
 }
 
-// wait is "wait data" or "wait sessions N".
+// wait is "wait data", "wait rest" or "wait sessions N".
 func (r *runner) wait(s step) error {
 	r.say("%s", s.text)
 	what, arg, _ := strings.Cut(s.rest, " ")
@@ -172,6 +182,11 @@ func (r *runner) wait(s step) error {
 			return errors.New("there is no data connection")
 		}
 		return r.s.net.drained(r.now.rawData)
+	case "rest":
+		if !r.s.net.rest() {
+			return errors.New("nobody can tell: only virtual because …")
+		}
+		return nil
 	case "sessions":
 		n, err := strconv.Atoi(arg)
 		if err != nil {
@@ -181,5 +196,5 @@ func (r *runner) wait(s step) error {
 		defer timer.Stop()
 		return r.s.waitSessions(n)
 	}
-	return errors.New("write: wait data or wait sessions N")
+	return errors.New("write: wait data, wait rest or wait sessions N")
 }
