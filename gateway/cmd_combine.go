@@ -14,7 +14,7 @@ import (
 
 func combineCommands() []*command {
 	return []*command{
-		{verb: "COMB", run: (*session).cmdComb, arg: argOwn, parse: parseComb, syntax: `"<target>" "<part>"…`, need: needLogin, op: vfs.OpWrite, flow: stream, caps: vfs.CanWrite, feat: feature("COMB"), help: "Put parts together at the end of a file, and remove the parts; also by the permissions `r`, `d` and, for a file that exists, `a`.", rfc: "–"},
+		{verb: "COMB", run: (*session).cmdComb, arg: argOwn, parse: parseComb, syntax: `"<target>" "<part>"…`, need: needLogin, op: vfs.OpWrite, flow: stream, caps: vfs.CanWrite, feat: feature("COMB"), help: "Put parts together at the end of a file, and remove the parts; also by the permissions r, d and, for a file that exists, a.", rfc: "–"},
 	}
 }
 

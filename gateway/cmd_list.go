@@ -20,7 +20,7 @@ func listCommands() []*command {
 		{verb: "STAT", run: (*session).cmdStat, arg: argList, syntax: "[-options] [path or pattern]", need: needLogin, op: vfs.OpList, flow: stream, help: "List on the control connection; without a path: tell the state of the session.", rfc: "959",
 			bare: &command{verb: "STAT", run: (*session).cmdStatus, arg: argNone, during: immediate, keepsRest: true}},
 		{verb: "SIZE", run: (*session).cmdSize, arg: argPath, syntax: "<path>", need: needLogin, op: vfs.OpList, flow: work, keepsRest: true, feat: feature("SIZE"), help: "Tell a file's size as it is stored.", rfc: "3659"},
-		{verb: "MDTM", run: (*session).cmdMdtm, arg: argOwn, parse: parseMdtm, syntax: "[YYYYMMDDHHMMSS] <path>", need: needLogin, op: vfs.OpList, flow: work, keepsRest: true, feat: feature("MDTM"), help: "Tell when a file was last modified; with a time: set it, by the permission `T`.", rfc: "3659"},
+		{verb: "MDTM", run: (*session).cmdMdtm, arg: argOwn, parse: parseMdtm, syntax: "[YYYYMMDDHHMMSS] <path>", need: needLogin, op: vfs.OpList, flow: work, keepsRest: true, feat: feature("MDTM"), help: "Tell when a file was last modified; with a time: set it, by the permission T.", rfc: "3659"},
 	}
 }
 

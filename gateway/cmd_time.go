@@ -15,7 +15,7 @@ import (
 func timeCommands() []*command {
 	return []*command{
 		{verb: "MFMT", run: (*session).cmdMfmt, arg: argOwn, parse: parseMfmt, syntax: "<YYYYMMDDHHMMSS> <path>", need: needLogin, op: vfs.OpSetModTime, flow: work, caps: vfs.CanSetModTime, feat: feature("MFMT"), help: "Set when a file was last modified, in UTC.", rfc: "draft-somers-ftp-mfxx"},
-		{verb: "MFF", run: (*session).cmdMff, arg: argOwn, parse: parseMff, syntax: "<fact=value;…> <path>", need: needLogin, flow: work, caps: vfs.CanSetModTime, feat: featMff, help: "Change facts: modify by the permission `T`, UNIX.mode by `M`.", rfc: "draft-somers-ftp-mfxx"},
+		{verb: "MFF", run: (*session).cmdMff, arg: argOwn, parse: parseMff, syntax: "<fact=value;…> <path>", need: needLogin, flow: work, caps: vfs.CanSetModTime, feat: featMff, help: "Change facts: modify by the permission T, UNIX.mode by M.", rfc: "draft-somers-ftp-mfxx"},
 		{verb: "SITE UTIME", run: (*session).cmdUtime, arg: argOwn, parse: parseUtime, syntax: "<YYYYMMDDhhmm[ss]> <path> | <path> <atime> <mtime> <ctime> UTC", need: needLogin, op: vfs.OpSetModTime, flow: work, caps: vfs.CanSetModTime, feat: feature("SITE UTIME"), help: "Set when a file was last modified, in UTC.", rfc: "–"},
 	}
 }
