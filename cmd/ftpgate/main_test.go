@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -111,6 +112,17 @@ type command struct {
 // start runs args; env is all of its environment.
 func start(t *testing.T, env map[string]string, args ...string) *command {
 	t.Helper()
+	return startEvery(t, time.Hour, env, args...)
+}
+
+// startPolling is start that looks at files all the time.
+func startPolling(t *testing.T, args ...string) *command {
+	t.Helper()
+	return startEvery(t, 5*time.Millisecond, nil, args...)
+}
+
+func startEvery(t *testing.T, poll time.Duration, env map[string]string, args ...string) *command {
+	t.Helper()
 	c := &command{t: t, stdout: newOutput(), stderr: newOutput(), signals: make(chan os.Signal, 4), status: make(chan int, 1)}
 	var once sync.Once
 	stopped := make(chan struct{})
@@ -123,7 +135,7 @@ func start(t *testing.T, env map[string]string, args ...string) *command {
 		}
 	}
 	p := surroundings{
-		stdin: strings.NewReader(""), stdout: c.stdout, stderr: c.stderr, open: backends.Open,
+		stdin: strings.NewReader(""), stdout: c.stdout, stderr: c.stderr, open: backends.Open, poll: poll,
 		getenv: func(key string) string { return env[key] },
 		notify: func() (<-chan os.Signal, func()) { return c.signals, func() { once.Do(func() { close(stopped) }) } },
 	}

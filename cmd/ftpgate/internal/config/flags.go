@@ -147,12 +147,11 @@ func setImplicitListen(c *Config, values []string) (err error) {
 }
 
 func addresses(values []string) ([]Address, error) {
-	all := strings.Join(values, ",")
-	if all == off {
+	if values[len(values)-1] == off {
 		return nil, nil
 	}
 	var out []Address
-	for part := range strings.SplitSeq(all, ",") {
+	for part := range strings.SplitSeq(strings.Join(values, ","), ",") {
 		var a Address
 		if err := a.UnmarshalText([]byte(strings.TrimSpace(part))); err != nil {
 			return nil, err
