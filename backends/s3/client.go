@@ -2,6 +2,8 @@ package s3
 
 import (
 	"context"
+	"errors"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -137,8 +139,16 @@ func newRetryer(t tuning) aws.Retryer {
 		})
 		so.Retryables = append(so.Retryables, retry.RetryableHTTPStatusCode{
 			Codes: map[int]struct{}{http.StatusTooManyRequests: {}},
-		})
+		}, retry.IsErrorRetryableFunc(brokenOff))
 	})
+}
+
+// brokenOff retries an answer that ended in the middle.
+func brokenOff(err error) aws.Ternary {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return aws.TrueTernary
+	}
+	return aws.UnknownTernary
 }
 
 // maxBackoff is the longest pause between two tries.

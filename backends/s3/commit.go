@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"fmt"
 	"io"
+	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -12,6 +14,33 @@ import (
 
 	"github.com/ftpgate/ftpgate/vfs"
 )
+
+// onlyIf is a condition on what stands under a key when it is written; the zero
+// value is none.
+type onlyIf struct {
+	absent bool   // nothing stands there
+	etag   string // this version stands there
+}
+
+func (c onlyIf) headers() (match, noneMatch *string) {
+	if c.absent {
+		noneMatch = aws.String("*")
+	}
+	if c.etag != "" {
+		match = &c.etag
+	}
+	return match, noneMatch
+}
+
+var errTargetChanged = fmt.Errorf("%w: the file changed under the upload", vfs.ErrBusy)
+
+// meaning tells a version that was replaced from a name that is taken.
+func (c onlyIf) meaning(err error) error {
+	if c.etag != "" && (status(err) == http.StatusPreconditionFailed || status(err) == http.StatusNotFound && asStoreError(err).code == "NoSuchKey") {
+		return errTargetChanged
+	}
+	return err
+}
 
 // finish runs the step that makes an object visible. Such a step may have been done
 // although the store answers with an error or not at all, and then the next try is
@@ -40,7 +69,7 @@ func (f *FS) finish(ctx context.Context, step func(context.Context) error, lande
 }
 
 // put stores p, which may be nil for an empty object, in one request.
-func (f *FS) put(ctx context.Context, key string, p *part, a attributes, once bool) error {
+func (f *FS) put(ctx context.Context, key string, p *part, a attributes, cond onlyIf) error {
 	if p == nil {
 		p = &part{}
 	}
@@ -51,9 +80,7 @@ func (f *FS) put(ctx context.Context, key string, p *part, a attributes, once bo
 		Metadata: a.metadata, StorageClass: a.storageClass, Tagging: a.tagging,
 		ServerSideEncryption: a.encryption, SSEKMSKeyId: a.encryptionKey,
 	}
-	if once {
-		in.IfNoneMatch = aws.String("*")
-	}
+	in.IfMatch, in.IfNoneMatch = cond.headers()
 	var crc string
 	if f.profile.crc64 {
 		crc = p.crc64NVME()
@@ -61,7 +88,7 @@ func (f *FS) put(ctx context.Context, key string, p *part, a attributes, once bo
 	} else {
 		in.ContentMD5 = aws.String(base64.StdEncoding.EncodeToString(p.md5()))
 	}
-	return f.finish(ctx, func(ctx context.Context) error {
+	err := f.finish(ctx, func(ctx context.Context) error {
 		in.Body = io.ReadSeeker(bytes.NewReader(nil))
 		if p.size > 0 {
 			in.Body = p.body()
@@ -80,4 +107,5 @@ func (f *FS) put(ctx context.Context, key string, p *part, a attributes, once bo
 		o := headed(key, out)
 		return o.size == p.size && (etagMD5(o.etag) == [16]byte(p.md5()) || crc != "" && o.crc64 == crc)
 	})
+	return cond.meaning(err)
 }

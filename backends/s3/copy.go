@@ -93,7 +93,7 @@ func (f *FS) copyVersion(ctx context.Context, src *object, key string, once bool
 		if err != nil {
 			return err
 		}
-		return f.put(ctx, key, nil, a, true)
+		return f.put(ctx, key, nil, a, onlyIf{absent: true})
 	case conditional || src.size > f.tuning.copyLimit:
 		return f.copyParts(ctx, src, key, conditional)
 	}
@@ -151,7 +151,7 @@ func (f *FS) copyParts(ctx context.Context, src *object, key string, once bool) 
 		})
 	}
 	if err = g.Wait(); err == nil {
-		err = m.complete(ctx, once)
+		err = m.complete(ctx, onlyIf{absent: once})
 	}
 	if err != nil {
 		m.abort(ctx)

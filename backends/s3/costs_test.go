@@ -75,7 +75,7 @@ func TestCosts(t *testing.T) {
 		{"make a directory", func(f *FS) error { return f.Mkdir(t.Context(), "d/sub") }, map[string]int{
 			"HeadObject": 2, "ListObjectsV2": 2, "PutObject": 1}},
 		{"remove a directory", func(f *FS) error { return f.Rmdir(t.Context(), "empty") }, map[string]int{
-			"ListObjectsV2": 1, "DeleteObject": 1}},
+			"ListObjectsV2": 2, "DeleteObject": 1}},
 		{"rename", func(f *FS) error { return f.Rename(t.Context(), "d/file", "d/new", vfs.RenameOptions{}) }, map[string]int{
 			"HeadObject": 3, "ListObjectsV2": 4, "CopyObject": 1, "DeleteObject": 1}},
 		{"rename that must not replace", func(f *FS) error { return f.Rename(t.Context(), "d/file", "d/new", vfs.RenameOptions{NoReplace: true}) }, map[string]int{
@@ -105,15 +105,15 @@ func TestCosts(t *testing.T) {
 // leaves nothing; a read-only one writes nothing at all.
 func TestOpenCost(t *testing.T) {
 	s, f := fake(t, s3fake.Options{})
-	want := map[string]int{"ListObjectsV2": 1, "PutObject": 2, "CreateMultipartUpload": 1, "UploadPart": 1,
-		"CompleteMultipartUpload": 1, "AbortMultipartUpload": 1, "DeleteObject": 1}
+	want := map[string]int{"ListObjectsV2": 1, "PutObject": 4, "CreateMultipartUpload": 1, "UploadPart": 1,
+		"CompleteMultipartUpload": 2, "AbortMultipartUpload": 1, "DeleteObject": 1}
 	if got := s.Counts(); !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	if keys := s.Keys(); len(keys) > 0 {
 		t.Errorf("left over: %q", keys)
 	}
-	if want := vfs.CanWrite | vfs.CanCopy | vfs.CanNoReplace | vfs.AtomicCommit; f.Caps() != want {
+	if want := vfs.CanWrite | vfs.CanAppend | vfs.CanWriteAt | vfs.CanPark | vfs.CanCopy | vfs.CanNoReplace | vfs.AtomicCommit; f.Caps() != want {
 		t.Errorf("caps are %v, want %v", f.Caps(), want)
 	}
 	s, f = fake(t, s3fake.Options{}, func(o *Options) { o.ReadOnly = true })

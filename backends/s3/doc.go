@@ -21,6 +21,15 @@
 // budget that all transfers of the FS share. While the budget is used up, a reader
 // waits, and TCP makes the client wait.
 //
+// What an owner sends can be resumed, in another process too: a manifest below
+// ".ftpgate/up/" names the multipart upload and who writes to it, and changes only by
+// compare-and-swap. Each writer claims part numbers there before it uses them, so
+// that nothing a dead or fenced one still has on its way lands among the parts of its
+// successor. What is durable is the parts without a gap, as the store lists them, and,
+// after Park, a tail object with the rest; an upload goes on where a part ends, and
+// anywhere in the tail. Append and WriteAt onto a complete file begin with copies made
+// by the store, and replace only the version that they continue.
+//
 // # Downloads
 //
 // The first GET tells size and ETag; every further one of the same file carries

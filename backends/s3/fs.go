@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"os"
 	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -26,15 +27,19 @@ type FS struct {
 	opened  time.Time // stands for the time of directories, which have none
 	buffers *budget
 	leaving departures
+	running writers
+	node    string // names this machine in manifests
 }
 
 // facts are what the probe at the start learned of the store.
 type facts struct {
-	readOnly   bool // the credentials may not write
-	putOnce    bool // PutObject honours If-None-Match
-	finishOnce bool // CompleteMultipartUpload honours If-None-Match
-	etagIsMD5  bool // the ETag of a part is the MD5 of its bytes
-	plainKeys  bool // listings can't encode keys, and so show only what XML can say
+	readOnly    bool // the credentials may not write
+	putOnce     bool // PutObject honours If-None-Match
+	putMatch    bool // PutObject honours If-Match
+	finishOnce  bool // CompleteMultipartUpload honours If-None-Match
+	finishMatch bool // CompleteMultipartUpload honours If-Match
+	etagIsMD5   bool // the ETag of a part is the MD5 of its bytes
+	plainKeys   bool // listings can't encode keys, and so show only what XML can say
 }
 
 // Open connects to the bucket and checks it: that it is there, that the
@@ -52,6 +57,7 @@ func Open(ctx context.Context, o Options) (*FS, error) {
 	if o.Prefix != "" {
 		f.prefix = o.Prefix + "/"
 	}
+	f.node, _ = os.Hostname()
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
@@ -93,7 +99,10 @@ func (k facts) caps() vfs.Caps {
 	if k.readOnly {
 		return vfs.AtomicCommit
 	}
-	c := vfs.CanWrite | vfs.CanCopy | vfs.AtomicCommit
+	c := vfs.CanWrite | vfs.CanAppend | vfs.CanWriteAt | vfs.CanCopy | vfs.AtomicCommit
+	if k.putOnce && k.putMatch {
+		c |= vfs.CanPark
+	}
 	if k.putOnce && k.finishOnce {
 		c |= vfs.CanNoReplace
 	}

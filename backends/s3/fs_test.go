@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"strings"
 	"testing"
@@ -43,22 +44,58 @@ func fakeOptions(s *s3fake.Server, prefix string) Options {
 // and no memory is left.
 func open(t testing.TB, s *s3fake.Server, o Options) *FS {
 	t.Helper()
-	f, err := Open(context.Background(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := attach(t, o)
 	t.Cleanup(func() {
 		if !f.buffers.sem.TryAcquire(f.buffers.total) {
 			t.Error("memory of the budget is still held")
 		} else {
 			f.buffers.sem.Release(f.buffers.total)
 		}
-		if left := s.OpenUploads(); len(left) > 0 {
-			t.Errorf("multipart uploads are left open: %q", left)
-		}
-		f.Close()
+		unclaimed(t, s)
 	})
 	return f
+}
+
+// attach opens a bucket for a gateway that may be killed: its uploads are just left.
+func attach(t testing.TB, o Options) *FS {
+	t.Helper()
+	f, err := Open(context.Background(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// unclaimed checks that every open multipart upload and every tail belongs to a
+// manifest: nothing else could ever go on with it.
+func unclaimed(t testing.TB, s *s3fake.Server) {
+	t.Helper()
+	uploads, tails := map[string]bool{}, map[string]bool{}
+	for _, key := range s.Keys() {
+		if strings.Contains("/"+key, "/"+manifestDir) {
+			var m manifest
+			data, _ := s.Get(key)
+			if err := json.Unmarshal(data, &m); err != nil && len(data) > 0 {
+				t.Errorf("%s: %v", key, err)
+			}
+			prefix, _, _ := strings.Cut(key, stateDir)
+			uploads[prefix+m.Key] = uploads[prefix+m.Key] || m.Upload != ""
+			if m.Tail != nil {
+				tails[m.Tail.Key] = true
+			}
+		}
+	}
+	for _, key := range s.OpenUploads() {
+		if !uploads[key] {
+			t.Errorf("a multipart upload is left open: %q", key)
+		}
+	}
+	for _, key := range s.Keys() {
+		if strings.Contains("/"+key, "/"+tailDir) && !tails[key] {
+			t.Errorf("a tail is left: %q", key)
+		}
+	}
 }
 
 // fake starts a server and opens its bucket below "pre/fix".

@@ -42,7 +42,23 @@ type sentPart struct {
 	crc    string // CRC64NVME, "" where none was declared
 }
 
+// beginMultipart begins an upload whose parts live as long as ctx.
 func (f *FS) beginMultipart(ctx context.Context, key string, a attributes) (*multipart, error) {
+	id, err := f.createMultipart(ctx, key, a)
+	if err != nil {
+		return nil, err
+	}
+	return f.newMultipart(ctx, key, id), nil
+}
+
+// newMultipart sends parts of the upload with this id, under ctx.
+func (f *FS) newMultipart(ctx context.Context, key, id string) *multipart {
+	m := &multipart{f: f, key: key, id: id, slots: semaphore.NewWeighted(partsInFlight)}
+	m.ctx, m.cancel = context.WithCancel(ctx)
+	return m
+}
+
+func (f *FS) createMultipart(ctx context.Context, key string, a attributes) (id string, err error) {
 	in := &awss3.CreateMultipartUploadInput{
 		Bucket: &f.bucket, Key: &key,
 		ContentType: a.contentType, CacheControl: a.cacheControl, ContentDisposition: a.contentDisposition,
@@ -55,24 +71,30 @@ func (f *FS) beginMultipart(ctx context.Context, key string, a attributes) (*mul
 	}
 	out, err := f.client.CreateMultipartUpload(ctx, in)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	m := &multipart{f: f, key: key, id: aws.ToString(out.UploadId), slots: semaphore.NewWeighted(partsInFlight)}
-	m.ctx, m.cancel = context.WithCancel(ctx)
-	return m, nil
+	return aws.ToString(out.UploadId), nil
 }
 
 // send takes p over and sends it in the background. It blocks while as many parts
-// are on their way as may be.
-func (m *multipart) send(p *part) error {
+// are on their way as may be, until ctx is done; then p stays the caller's. A part
+// that is kept is not released once it is sent.
+func (m *multipart) send(ctx context.Context, p *part, keep bool) error {
 	slots := min(max(1, partsInFlight*p.size/(m.f.buffers.total/4)), partsInFlight)
-	if m.slots.Acquire(m.ctx, slots) != nil {
-		p.release(m.f.buffers)
-		return m.failure()
+	either, cancel := context.WithCancel(m.ctx)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	if m.slots.Acquire(either, slots) != nil {
+		if err := m.failure(); err != nil {
+			return err
+		}
+		return context.Cause(ctx)
 	}
 	m.sending.Go(func() {
 		defer m.slots.Release(slots)
-		defer p.release(m.f.buffers)
+		if !keep {
+			defer p.release(m.f.buffers)
+		}
 		if sent, err := m.upload(p); err != nil {
 			m.fail(err)
 		} else {
@@ -130,10 +152,19 @@ func (m *multipart) failure() error {
 	return context.Cause(m.ctx)
 }
 
-// wait returns once no part is on its way.
-func (m *multipart) wait() error {
-	m.sending.Wait()
-	return m.failure()
+// wait returns once no part is on its way, or ctx is done.
+func (m *multipart) wait(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		m.sending.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return m.failure()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // sorted returns the parts in the order of their numbers.
@@ -162,8 +193,8 @@ func (m *multipart) etag() string {
 	return fmt.Sprintf("%s-%d", hex.EncodeToString(h.Sum(nil)), len(m.parts))
 }
 
-// tryComplete asks once for completion; once refuses to replace an object.
-func (m *multipart) tryComplete(ctx context.Context, once bool) error {
+// tryComplete asks once for completion.
+func (m *multipart) tryComplete(ctx context.Context, cond onlyIf) error {
 	done := &types.CompletedMultipartUpload{}
 	for _, p := range m.sorted() {
 		c := types.CompletedPart{PartNumber: aws.Int32(p.number), ETag: aws.String(p.etag)}
@@ -173,9 +204,7 @@ func (m *multipart) tryComplete(ctx context.Context, once bool) error {
 		done.Parts = append(done.Parts, c)
 	}
 	in := &awss3.CompleteMultipartUploadInput{Bucket: &m.f.bucket, Key: &m.key, UploadId: &m.id, MultipartUpload: done}
-	if once {
-		in.IfNoneMatch = aws.String("*")
-	}
+	in.IfMatch, in.IfNoneMatch = cond.headers()
 	if m.f.profile.crc64 {
 		in.ChecksumType = types.ChecksumTypeFullObject
 	}
@@ -186,10 +215,10 @@ func (m *multipart) tryComplete(ctx context.Context, once bool) error {
 func oneTry(o *awss3.Options) { o.RetryMaxAttempts = 1 }
 
 // complete makes the object visible.
-func (m *multipart) complete(ctx context.Context, once bool) error {
-	return m.f.finish(ctx, func(ctx context.Context) error {
-		return m.tryComplete(ctx, once)
-	}, m.landed)
+func (m *multipart) complete(ctx context.Context, cond onlyIf) error {
+	return cond.meaning(m.f.finish(ctx, func(ctx context.Context) error {
+		return m.tryComplete(ctx, cond)
+	}, m.landed))
 }
 
 // landed reports whether the object under the key is this upload, though the store
@@ -216,8 +245,15 @@ func (m *multipart) abort(ctx context.Context) {
 	m.sending.Wait()
 	ctx, cancel := m.f.detached(ctx)
 	defer cancel()
-	_, err := m.f.client.AbortMultipartUpload(ctx, &awss3.AbortMultipartUploadInput{Bucket: &m.f.bucket, Key: &m.key, UploadId: &m.id})
-	if err != nil && status(err) != 404 {
-		m.f.log.Warn("a multipart upload cannot be aborted; a lifecycle rule should expire it", "key", m.key, "upload", m.id, "error", asStoreError(err))
+	_ = m.f.abortMultipart(ctx, m.key, m.id)
+}
+
+// abortMultipart drops an upload and its parts. One that is gone is no error.
+func (f *FS) abortMultipart(ctx context.Context, key, id string) error {
+	_, err := f.client.AbortMultipartUpload(ctx, &awss3.AbortMultipartUploadInput{Bucket: &f.bucket, Key: &key, UploadId: &id})
+	if err == nil || status(err) == 404 {
+		return nil
 	}
+	f.log.Warn("a multipart upload cannot be aborted; a lifecycle rule should expire it", "key", key, "upload", id, "error", asStoreError(err))
+	return err
 }

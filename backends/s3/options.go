@@ -68,6 +68,8 @@ type tuning struct {
 	cleanup    time.Duration // longest clean-up after a failure
 	check      time.Duration // longest start
 	backoff    time.Duration // before the first retry; doubles
+	quiet      time.Duration // an upload that waits longer for its client may be taken over
+	expiry     time.Duration // staged uploads that nobody touched for so long are swept
 	attempts   int           // tries of one request
 	// dial replaces the network.
 	dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -93,6 +95,8 @@ func (t tuning) withDefaults() tuning {
 	span(&t.bufferWait, 30*time.Second)
 	span(&t.cleanup, 20*time.Second)
 	span(&t.check, 10*time.Second)
+	span(&t.quiet, 5*time.Second)
+	span(&t.expiry, 24*time.Hour)
 	span(&t.backoff, 100*time.Millisecond)
 	if t.attempts == 0 {
 		t.attempts = 6

@@ -17,7 +17,8 @@ import (
 // write make the FS read-only.
 func (f *FS) probe(ctx context.Context) error {
 	key := f.prefix + stateDir + "/probe/" + rand.Text()
-	if err := f.putProbe(ctx, key, ""); status(err) == http.StatusForbidden {
+	etag, err := f.putProbe(ctx, key, onlyIf{})
+	if status(err) == http.StatusForbidden {
 		f.log.Warn("these credentials may not write to the bucket: it is served read-only", "bucket", f.bucket)
 		f.facts.readOnly = true
 		return nil
@@ -31,9 +32,16 @@ func (f *FS) probe(ctx context.Context) error {
 			f.log.Warn("the probe of the bucket cannot be deleted", "key", key, "error", asStoreError(err))
 		}
 	}()
-	f.facts.putOnce = status(f.putProbe(ctx, key, "*")) == http.StatusPreconditionFailed
+	_, err = f.putProbe(ctx, key, onlyIf{absent: true})
+	f.facts.putOnce = status(err) == http.StatusPreconditionFailed
+	_, wrong := f.putProbe(ctx, key, onlyIf{etag: noETag})
+	_, right := f.putProbe(ctx, key, onlyIf{etag: etag})
+	f.facts.putMatch = status(wrong) == http.StatusPreconditionFailed && right == nil
 	if err := f.probeMultipart(ctx, key); err != nil {
 		return err
+	}
+	if !f.facts.putOnce || !f.facts.putMatch {
+		f.log.Warn("the store lacks conditional writes: interrupted uploads cannot be resumed", "bucket", f.bucket)
 	}
 	if !f.facts.putOnce || !f.facts.finishOnce {
 		f.log.Warn("the store ignores If-None-Match: two uploads of a new name at one time may replace each other", "bucket", f.bucket)
@@ -41,13 +49,17 @@ func (f *FS) probe(ctx context.Context) error {
 	return nil
 }
 
-func (f *FS) putProbe(ctx context.Context, key, ifNoneMatch string) error {
+// noETag is the ETag of no object.
+const noETag = `"00000000000000000000000000000000"`
+
+func (f *FS) putProbe(ctx context.Context, key string, cond onlyIf) (etag string, err error) {
 	in := &awss3.PutObjectInput{Bucket: &f.bucket, Key: &key}
-	if ifNoneMatch != "" {
-		in.IfNoneMatch = &ifNoneMatch
+	in.IfMatch, in.IfNoneMatch = cond.headers()
+	out, err := f.client.PutObject(ctx, in, fewTries)
+	if err != nil {
+		return "", err
 	}
-	_, err := f.client.PutObject(ctx, in, fewTries)
-	return err
+	return aws.ToString(out.ETag), nil
 }
 
 // probeMultipart tries to complete an upload onto the existing probe.
@@ -69,6 +81,9 @@ func (f *FS) probeMultipart(ctx context.Context, key string) error {
 	}
 	f.facts.etagIsMD5 = etagMD5(aws.ToString(out.ETag)) == sum && plainETag(out.ServerSideEncryption)
 	m.add(sentPart{number: 1, size: int64(len(data)), etag: aws.ToString(out.ETag), crc: aws.ToString(out.ChecksumCRC64NVME)})
-	f.facts.finishOnce = status(m.tryComplete(ctx, true)) == http.StatusPreconditionFailed
+	f.facts.finishOnce = status(m.tryComplete(ctx, onlyIf{absent: true})) == http.StatusPreconditionFailed
+	if f.facts.finishOnce { // else the upload is completed already
+		f.facts.finishMatch = status(m.tryComplete(ctx, onlyIf{etag: noETag})) == http.StatusPreconditionFailed
+	}
 	return nil
 }

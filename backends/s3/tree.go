@@ -59,7 +59,7 @@ func (f *FS) Mkdir(ctx context.Context, name string) error {
 
 // mark writes the marker of the directory with this key.
 func (f *FS) mark(ctx context.Context, key string) error {
-	return f.put(ctx, key+"/", nil, attributes{contentType: aws.String("application/x-directory")}, f.facts.putOnce)
+	return f.put(ctx, key+"/", nil, attributes{contentType: aws.String("application/x-directory")}, onlyIf{absent: f.facts.putOnce})
 }
 
 // Remove deletes a file, and keeps the directory that it was the last file of.
@@ -103,7 +103,13 @@ func (f *FS) Rmdir(ctx context.Context, name string) error {
 	if err := vfs.ContextError(ctx, "rmdir", name); err != nil {
 		return err
 	}
-	return f.fail(ctx, "rmdir", name, f.removeDir(ctx, name, key))
+	if err := f.removeDir(ctx, name, key); err != nil {
+		return f.fail(ctx, "rmdir", name, err)
+	}
+	if err := f.dropStagedIn(ctx, key); err != nil {
+		f.log.Warn("what is staged in a removed directory is left to the sweeper", "dir", key, "error", plainStore(err))
+	}
+	return nil
 }
 
 func (f *FS) removeDir(ctx context.Context, name, key string) error {

@@ -7,120 +7,77 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/ftpgate/ftpgate/vfs"
 )
 
-// Create begins an upload. Nothing is sent before the first part is full, nothing
-// is visible before Commit.
-func (f *FS) Create(ctx context.Context, name string, opt vfs.CreateOptions) (vfs.Writer, error) {
-	key, err := f.writable("create", name)
-	if err != nil {
-		return nil, err
-	}
-	if opt.Mode == vfs.WriteAt && opt.Offset < 0 {
-		return nil, vfs.PathError("create", name, fs.ErrInvalid)
-	}
-	if err := vfs.ContextError(ctx, "create", name); err != nil {
-		return nil, err
-	}
-	if key == f.prefix {
-		return nil, vfs.PathError("create", name, vfs.ErrIsDir)
-	}
-	// What stands there has to be known only where it may be kept or refuse.
-	needFile := opt.NoReplace || opt.Mode == vfs.Append || opt.Mode == vfs.WriteAt && opt.Offset > 0
-	what, err := f.target(ctx, name, key, needFile)
-	switch {
-	case err != nil:
-		return nil, f.fail(ctx, "create", name, err)
-	case what.dir:
-		return nil, vfs.PathError("create", name, vfs.ErrIsDir)
-	case what.file != nil && opt.NoReplace:
-		return nil, vfs.PathError("create", name, fs.ErrExist)
-	case what.file != nil && opt.Mode == vfs.Append, opt.Mode == vfs.WriteAt && opt.Offset > 0:
-		return nil, vfs.PathError("create", name, errors.ErrUnsupported)
-	}
-	u := &upload{f: f, name: name, key: key, once: opt.NoReplace}
-	u.plan = newPlan(f.tuning.part, f.buffers.total/4, opt.SizeHint, f.profile.equalParts)
-	u.ctx, u.cancel = context.WithCancelCause(ctx)
-	return u, nil
-}
-
-// target looks at the place of a new file: what has its name, and that no file
-// stands where a directory would have to be. A missing directory is no obstacle:
-// S3 has none.
-func (f *FS) target(ctx context.Context, name, key string, needFile bool) (found, error) {
-	var what found
-	parent, _ := vfs.Split(name)
-	parentKey, err := f.key("create", parent)
-	if err != nil {
-		return what, err
-	}
-	hasParent := true
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() (err error) {
-		what.dir, err = f.isDir(gctx, key)
-		return err
-	})
-	g.Go(func() (err error) {
-		hasParent, err = f.isDir(gctx, parentKey)
-		return err
-	})
-	if needFile {
-		g.Go(func() (err error) {
-			what.file, err = f.head(gctx, key)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil || hasParent {
-		return what, err
-	}
-	return what, f.noFileAbove(ctx, parent)
-}
-
-// noFileAbove returns vfs.ErrNotDir if dir, or a directory that it lies in, is a
-// file.
-func (f *FS) noFileAbove(ctx context.Context, dir string) error {
-	g, gctx := errgroup.WithContext(ctx)
-	for ; dir != "."; dir, _ = vfs.Split(dir) {
-		key := f.prefix + dir
-		g.Go(func() error {
-			o, err := f.head(gctx, key)
-			if err == nil && o != nil {
-				err = vfs.ErrNotDir
-			}
-			return err
-		})
-	}
-	return g.Wait()
-}
-
-// upload is the Writer of S3.
+// upload is the Writer of S3. Its methods are for one goroutine, but another
+// session of its owner may take it over, and the clock keeps its manifest fresh.
 type upload struct {
 	f         *FS
 	ctx       context.Context
 	cancel    context.CancelCauseFunc
 	name, key string
-	once      bool // must not replace a file
+	owner     string
+	once      bool       // must not replace a file
+	over      string     // ETag of the file that it continues, and must replace
+	attrs     attributes // of the new object
 	plan      plan
+	offset    int64 // where the first byte goes
+	continues bool  // holds the complete file's place in writers
+	waiting   atomic.Int64
 
-	part   *part      // the one that fills; nil before its first byte
-	next   int32      // parts that were begun
-	multi  *multipart // nil while all fits into one part
-	synced bool
-	ended  bool
+	mu      sync.Mutex
+	part    *part      // the one that fills; nil before its first byte
+	last    *part      // the one that Sync sent, still held
+	next    int32      // number of the part that was begun last
+	first   int32      // number of the first part of its own
+	kept    int        // parts that others sent
+	multi   *multipart // nil while all fits into one part
+	record  *record    // nil while nobody else could go on with it
+	resumed bool       // it continues a parked upload
+	arrived bool       // a byte came
+	synced  bool
+	ended   bool
+	taken   bool // another session has it
 }
 
 var errEnded = errors.New("the upload has ended")
 
 // Offset is where the first byte goes.
-func (u *upload) Offset() int64 { return 0 }
+func (u *upload) Offset() int64 { return u.offset }
+
+// rest notes that the upload waits for its client from now on.
+func (u *upload) rest() { u.waiting.Store(time.Now().UnixNano()) }
+
+// enter takes the upload for one call of its caller; leave ends it.
+func (u *upload) enter() {
+	u.waiting.Store(0)
+	u.mu.Lock()
+}
+
+func (u *upload) leave() {
+	u.rest()
+	u.mu.Unlock()
+}
+
+// partsContext governs the parts on their way: those of an upload that can be parked
+// outlive the session.
+func (u *upload) partsContext() context.Context {
+	if u.parkable() {
+		return context.WithoutCancel(u.ctx)
+	}
+	return u.ctx
+}
 
 // ready returns why no more can be written, or nil.
 func (u *upload) ready() error {
 	switch {
+	case u.taken:
+		return u.fail(errFenced)
 	case u.ended || u.synced:
 		return u.fail(errEnded)
 	case u.ctx.Err() != nil:
@@ -143,7 +100,7 @@ func (u *upload) fail(err error) error {
 // full.
 func (u *upload) space() ([]byte, error) {
 	if u.part != nil && u.part.full() {
-		if err := u.flush(); err != nil {
+		if err := u.flush(false); err != nil {
 			return nil, err
 		}
 	}
@@ -155,7 +112,7 @@ func (u *upload) space() ([]byte, error) {
 	c := u.f.buffers.try()
 	if c == nil && u.mayFlushEarly() {
 		// Memory is short: what we hold is worth more on its way.
-		if err := u.flush(); err != nil {
+		if err := u.flush(false); err != nil {
 			return nil, err
 		}
 	}
@@ -183,21 +140,50 @@ func (u *upload) mayFlushEarly() bool {
 	return u.part != nil && !u.plan.equal && u.part.size >= max(u.f.tuning.minPart, u.part.limit/2)
 }
 
-// flush sends the part.
-func (u *upload) flush() error {
-	if u.multi == nil {
-		m, err := u.f.beginMultipart(u.ctx, u.key, u.f.newObject())
+// flush sends the part. The first one brings the manifest, and the claim on part
+// numbers is renewed before it is used up. last keeps the part until the end.
+func (u *upload) flush(last bool) error {
+	begun := u.multi == nil
+	if begun {
+		id, err := u.f.createMultipart(u.ctx, u.key, u.attrs)
 		if err != nil {
 			return err
 		}
-		u.multi = m
+		u.multi = u.f.newMultipart(u.partsContext(), u.key, id)
 	}
-	p := u.part
+	if u.record != nil && u.part.number > u.record.Limit {
+		u.record.Limit = u.part.number + reserve - 1
+		if err := u.record.save(u.ctx); err != nil {
+			return err
+		}
+	}
+	if err := u.multi.send(u.ctx, u.part, last); err != nil {
+		return err
+	}
+	if last {
+		u.last = u.part
+	}
 	u.part = nil
-	return u.multi.send(p)
+	if u.parkable() && (u.record == nil || u.record.Upload == "") {
+		return u.announce() // while the part is on its way
+	}
+	return nil
+}
+
+// announce writes the manifest for the first time with an upload in it.
+func (u *upload) announce() error {
+	if u.record == nil {
+		u.record = u.f.newRecord(u.key, u.owner)
+		u.record.Base, u.record.Over = u.plan.base, u.over
+	}
+	u.record.Upload = u.multi.id
+	u.record.Limit = max(u.record.Limit, u.next+reserve-1)
+	return u.record.save(u.ctx)
 }
 
 func (u *upload) Write(b []byte) (int, error) {
+	u.enter()
+	defer u.leave()
 	n := 0
 	for n < len(b) {
 		if err := u.ready(); err != nil {
@@ -209,6 +195,7 @@ func (u *upload) Write(b []byte) (int, error) {
 		}
 		c := copy(s, b[n:])
 		u.part.size += int64(c)
+		u.arrived = true
 		n += c
 	}
 	return n, nil
@@ -217,6 +204,8 @@ func (u *upload) Write(b []byte) (int, error) {
 // ReadFrom reads straight into the parts. It blocks while all parts are on their
 // way, so that the sender has to wait.
 func (u *upload) ReadFrom(r io.Reader) (int64, error) {
+	u.enter()
+	defer u.leave()
 	var n int64
 	for idle := 0; ; {
 		if err := u.ready(); err != nil {
@@ -226,8 +215,14 @@ func (u *upload) ReadFrom(r io.Reader) (int64, error) {
 		if err != nil {
 			return n, u.fail(err)
 		}
+		u.leave()
 		c, err := r.Read(s)
+		u.enter()
+		if u.taken { // and s is not counted
+			return n, u.fail(errFenced)
+		}
 		u.part.size += int64(c)
+		u.arrived = u.arrived || c > 0
 		n += int64(c)
 		switch {
 		case err == io.EOF:
@@ -246,6 +241,8 @@ func (u *upload) ReadFrom(r io.Reader) (int64, error) {
 
 // Sync sends the last part ahead of Commit, if there is more than one.
 func (u *upload) Sync() error {
+	u.enter()
+	defer u.leave()
 	if u.ended || u.synced {
 		return nil
 	}
@@ -262,26 +259,46 @@ func (u *upload) Sync() error {
 // drain sends the rest and waits for all parts.
 func (u *upload) drain() error {
 	if u.part != nil && u.part.size > 0 {
-		if err := u.flush(); err != nil {
+		if err := u.flush(true); err != nil {
 			return err
 		}
 	}
-	return u.multi.wait()
+	return u.multi.wait(u.ctx)
 }
 
-// Commit makes the file visible.
+// Commit makes the file visible. An upload that the store could not finish is
+// parked, if it may be.
 func (u *upload) Commit() error {
+	u.enter()
+	defer u.leave()
 	if u.ended {
 		return nil
 	}
 	u.ended = true
+	defer u.release()
+	if u.taken {
+		return u.fail(errFenced)
+	}
 	err := u.commit()
-	if err != nil {
-		err = u.fail(err)
+	switch {
+	case err == nil, errors.Is(err, errFenced):
+	case u.parkable() && !hopeless(err):
+		if perr := u.park(); perr != nil && !errors.Is(perr, errFenced) {
+			u.discard()
+		}
+	default:
 		u.discard()
 	}
-	u.release()
-	return err
+	return u.fail(err)
+}
+
+// hopeless reports whether no later Commit of the same bytes can succeed.
+func hopeless(err error) bool {
+	kind := vfs.Kind(err)
+	if e := asStoreError(err); e != nil {
+		kind = e.kind
+	}
+	return errors.Is(err, errTargetChanged) || kind == fs.ErrExist || kind == vfs.ErrTooLarge
 }
 
 func (u *upload) commit() error {
@@ -293,59 +310,110 @@ func (u *upload) commit() error {
 			return err
 		}
 	}
-	conditional := u.f.facts.putOnce
-	if u.multi != nil {
-		conditional = u.f.facts.finishOnce
+	cond, err := u.condition()
+	if err != nil {
+		return err
 	}
-	if u.once && !conditional { // the best that this store allows
-		o, err := u.f.head(u.ctx, u.key)
-		if err == nil && o != nil {
-			err = fs.ErrExist
-		}
-		if err != nil {
+	if u.record != nil { // a writer that was taken over ends here
+		u.record.Parked = false
+		if err := u.record.save(u.ctx); err != nil {
 			return err
 		}
 	}
 	if u.multi != nil {
-		return u.multi.complete(u.ctx, u.once && conditional)
+		err = u.multi.complete(u.ctx, cond)
+	} else {
+		err = u.f.put(u.ctx, u.key, u.part, u.attrs, cond)
 	}
-	return u.f.put(u.ctx, u.key, u.part, u.f.newObject(), u.once && conditional)
+	if err == nil && u.record != nil {
+		ctx, cancel := u.f.detached(u.ctx)
+		defer cancel()
+		_ = u.record.forget(ctx) // the file is there; the sweeper does the rest
+	}
+	return err
 }
 
-// Park is not known yet: it aborts.
-func (u *upload) Park() error {
-	if u.ended {
-		return nil
+// condition is what must hold under the name for the upload to replace it. Where the
+// store can't check it, it is looked at now: the best that this store allows.
+func (u *upload) condition() (onlyIf, error) {
+	cond := onlyIf{absent: u.once, etag: u.over}
+	can := u.f.facts.putOnce && (u.over == "" || u.f.facts.putMatch)
+	if u.multi != nil {
+		can = u.f.facts.finishOnce && (u.over == "" || u.f.facts.finishMatch)
 	}
-	u.Abort()
-	return vfs.PathError("park", u.name, errors.ErrUnsupported)
+	if cond == (onlyIf{}) || can {
+		return cond, nil
+	}
+	o, err := u.f.head(u.ctx, u.key)
+	switch {
+	case err != nil:
+		return onlyIf{}, err
+	case u.once && o != nil:
+		return onlyIf{}, fs.ErrExist
+	case u.over != "" && (o == nil || o.etag != u.over):
+		return onlyIf{}, errTargetChanged
+	}
+	return onlyIf{}, nil
 }
 
 // Abort leaves no trace.
 func (u *upload) Abort() error {
+	u.enter()
+	defer u.leave()
 	if u.ended {
 		return nil
 	}
 	u.ended = true
-	u.discard()
+	if !u.taken {
+		u.discard()
+	}
 	u.release()
 	return nil
 }
 
+// discard drops what the store has of the upload, unless another writer has it.
 func (u *upload) discard() {
+	if u.record == nil {
+		if u.multi != nil {
+			u.multi.abort(u.ctx)
+		}
+		return
+	}
 	if u.multi != nil {
-		u.multi.abort(u.ctx)
+		u.multi.cancel()
+		u.multi.sending.Wait()
+	}
+	ctx, cancel := u.f.detached(u.ctx)
+	defer cancel()
+	u.record.Void = true
+	announced := u.record.etag != ""
+	err := u.record.save(ctx)
+	if err == nil {
+		_ = u.record.drop(ctx)
+	} else if !announced && u.multi != nil { // nobody else knows of it
+		_ = u.f.abortMultipart(ctx, u.key, u.multi.id)
+	}
+}
+
+// discardFresh drops what a Create that failed has begun; what was parked stays.
+func (u *upload) discardFresh() {
+	if u.record == nil {
+		u.discard()
 	}
 }
 
 // release returns what the upload holds.
 func (u *upload) release() {
-	if u.part != nil {
-		u.part.release(u.f.buffers)
-		u.part = nil
-	}
 	u.cancel(errEnded)
 	if u.multi != nil {
 		u.multi.cancel()
+		u.multi.sending.Wait()
 	}
+	for _, p := range []*part{u.part, u.last} {
+		if p != nil {
+			p.release(u.f.buffers)
+		}
+	}
+	u.part, u.last = nil, nil
+	u.f.running.remove(u)
 }

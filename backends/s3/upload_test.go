@@ -358,7 +358,7 @@ func TestUploadEarlyFlush(t *testing.T) {
 // with the cause.
 func TestUploadEnds(t *testing.T) {
 	s, f := fake(t, smallFake, smallParts)
-	w, err := f.Create(t.Context(), "parked", vfs.CreateOptions{Owner: "me"})
+	w, err := f.Create(t.Context(), "parked", vfs.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
