@@ -117,7 +117,9 @@ func (s *session) cmdRnfr(c *call) (wire.Reply, error) {
 		return wire.Reply{}, err
 	}
 	if vfs.AttrOf(info).Staged {
-		return wire.Reply{}, fs.ErrNotExist
+		if _, err := s.complete(c, c.name); errors.Is(err, fs.ErrNotExist) {
+			return wire.Reply{}, err
+		}
 	}
 	c.after(func() { s.chosen = chosen{c.row.verb, c.name} })
 	return reply(350, "Send RNTO."), nil

@@ -180,7 +180,11 @@ func (o *ownerFS) Rename(ctx context.Context, oldname, newname string, opt Renam
 }
 
 func (o *ownerFS) Copy(ctx context.Context, src, dst string, opt CopyOptions) error {
-	return ServerCopy(ctx, o.inner, src, dst, opt)
+	err := ServerCopy(ctx, o.inner, src, dst, opt)
+	if err == nil {
+		_ = o.discard(ctx, dst) // as after Rename
+	}
+	return err
 }
 
 func (o *ownerFS) Hash(ctx context.Context, name string, alg HashAlgorithm, offset, length int64) ([]byte, error) {

@@ -14,6 +14,7 @@ import (
 // Create asks OpAppend for Append and OpWrite for the other modes; a user who may
 // write but not overwrite gets NoReplace. Rename asks for both names, and replaces
 // only where check allows OpOverwrite. Copy asks OpRead and OpWrite.
+// Symlink asks OpSymlink for the link and OpRead for its target.
 func Guard(fsys FS, check func(op Op, name string) error) FS {
 	return &guardFS{inner: fsys, check: check}
 }
@@ -164,6 +165,10 @@ func (g *guardFS) Space(ctx context.Context, name string) (SpaceInfo, error) {
 
 func (g *guardFS) Symlink(ctx context.Context, target, name string) error {
 	if err := g.ask(OpSymlink, name); err != nil {
+		return err
+	}
+	// Whoever may read the link may read what it leads to.
+	if err := g.ask(OpRead, target); err != nil {
 		return err
 	}
 	return Symlink(ctx, g.inner, target, name)
