@@ -107,8 +107,11 @@ func (s *session) run(implicit bool) {
 	defer s.close()
 	s.log.Debug("connected", "local", s.local)
 	s.startLogin()
-	if implicit && !s.secure() {
-		return
+	if implicit {
+		if !s.secure() {
+			return
+		}
+		s.pbsz, s.prot = true, 'P'
 	}
 	s.send(reply(220, bannerLines(s.cfg.Banner)...))
 	for !s.ending && !s.broken {
