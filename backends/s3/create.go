@@ -130,4 +130,3 @@ func (f *FS) noFileAbove(ctx context.Context, dir string) error {
 	}
 	return g.Wait()
 }
-

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -29,6 +30,8 @@ type FS struct {
 	leaving departures
 	running writers
 	node    string // names this machine in manifests
+	stop    context.CancelFunc
+	house   sync.WaitGroup // the background
 }
 
 // facts are what the probe at the start learned of the store.
@@ -48,6 +51,9 @@ type facts struct {
 func Open(ctx context.Context, o Options) (*FS, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
+	}
+	if o.Expiry != 0 {
+		o.tuning.expiry = o.Expiry
 	}
 	o.tuning = o.tuning.withDefaults()
 	f := &FS{
@@ -76,6 +82,10 @@ func Open(ctx context.Context, o Options) (*FS, error) {
 		}
 	}
 	f.caps = f.facts.caps()
+	house, stop := context.WithCancel(context.Background())
+	if f.stop = stop; f.caps.Has(vfs.CanPark) {
+		f.house.Go(func() { f.keepHouse(house) })
+	}
 	f.log.Info("bucket opened", "bucket", f.bucket, "prefix", f.prefix, "provider", string(f.profile.provider), "caps", f.caps.String())
 	return f, nil
 }
@@ -88,6 +98,10 @@ func (o *Options) validate() error {
 		o.Buffers = defaultBuffers
 	case o.Buffers < minBuffers:
 		return errors.New("s3: the buffers are below 64 MiB")
+	case o.Expiry != 0 && o.Expiry < minExpiry:
+		return errors.New("s3: the expiry is below two hours")
+	case len(o.Prefix) > maxPrefix:
+		return errors.New("s3: the prefix is longer than 800 bytes")
 	}
 	if err := checkPrefix(o.Prefix); err != nil {
 		return err
@@ -112,8 +126,11 @@ func (k facts) caps() vfs.Caps {
 // Caps is constant for the life of the FS.
 func (f *FS) Caps() vfs.Caps { return f.caps }
 
-// Close releases idle connections. Transfers should have ended before.
+// Close ends the background and releases idle connections. Transfers should have
+// ended before.
 func (f *FS) Close() error {
+	f.stop()
+	f.house.Wait()
 	if g, ok := f.client.Options().HTTPClient.(*stallGuard); ok {
 		g.next.CloseIdleConnections()
 	}

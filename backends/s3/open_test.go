@@ -72,7 +72,7 @@ func TestOptionsFromURL(t *testing.T) {
 		{"s3://bucket?endpoint=http://k:s@127.0.0.1", "must look like http://HOST:PORT"},
 		{"s3://bucket?path_style=1", "must be true or false"},
 		{"s3://bucket?provider=minio", "must be aws, generic or r2"},
-		{"s3://bucket?access_key=x", "allowed are endpoint, region, path_style, provider and profile"},
+		{"s3://bucket?access_key=x", "allowed are endpoint, region, path_style, provider, profile and expiry"},
 		{"s3://bucket?a=%zz", "invalid URL escape"},
 	} {
 		u, err := url.Parse(c.url)

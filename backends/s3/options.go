@@ -21,6 +21,12 @@ const (
 	R2 Provider = "r2"
 )
 
+const (
+	minExpiry = 2 * time.Hour
+	// maxPrefix leaves room in a key for the names of the gateway's own objects.
+	maxPrefix = 800
+)
+
 // Options say which bucket to open and how.
 type Options struct {
 	Bucket string
@@ -49,6 +55,9 @@ type Options struct {
 	// Buffers is the memory in bytes that all transfers together may hold; 0 is
 	// 512 MiB. It is at least 64 MiB.
 	Buffers int64
+	// Expiry is how long an interrupted upload waits to be resumed; 0 is 24 hours.
+	// It is at least two hours, since running uploads show a sign of life each hour.
+	Expiry time.Duration
 	// Logger gets warnings; nil discards them.
 	Logger *slog.Logger
 

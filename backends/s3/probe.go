@@ -16,7 +16,7 @@ import (
 // writes the store honours: documents and servers differ. Credentials that may not
 // write make the FS read-only.
 func (f *FS) probe(ctx context.Context) error {
-	key := f.prefix + stateDir + "/probe/" + rand.Text()
+	key := f.prefix + probeDir + rand.Text()
 	etag, err := f.putProbe(ctx, key, onlyIf{})
 	if status(err) == http.StatusForbidden {
 		f.log.Warn("these credentials may not write to the bucket: it is served read-only", "bucket", f.bucket)
@@ -48,6 +48,9 @@ func (f *FS) probe(ctx context.Context) error {
 	}
 	return nil
 }
+
+// probeDir is where the start tries what the store can do.
+const probeDir = stateDir + "/probe/"
 
 // noETag is the ETag of no object.
 const noETag = `"00000000000000000000000000000000"`

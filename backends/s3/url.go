@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/ftpgate/ftpgate/vfs"
@@ -12,7 +13,7 @@ import (
 
 // OptionsFromURL reads
 //
-//	s3://bucket/prefix?endpoint=http://127.0.0.1:7070&region=us-east-1&path_style=true&provider=generic&profile=NAME
+//	s3://bucket/prefix?endpoint=http://127.0.0.1:7070&region=us-east-1&path_style=true&provider=generic&profile=NAME&expiry=24h
 //
 // Every key is optional. What it does not know is an error that says what is
 // allowed. Credentials are never part of the URL.
@@ -86,8 +87,14 @@ func (o *Options) set(key, value string) error {
 		return o.Provider.check()
 	case "profile":
 		o.Profile = value
+	case "expiry":
+		d, err := time.ParseDuration(value)
+		if err != nil || d < minExpiry {
+			return fmt.Errorf("expiry=%s must be a time like 24h, two hours at least", value)
+		}
+		o.Expiry = d
 	default:
-		return fmt.Errorf("%s is unknown; allowed are endpoint, region, path_style, provider and profile", key)
+		return fmt.Errorf("%s is unknown; allowed are endpoint, region, path_style, provider, profile and expiry", key)
 	}
 	return nil
 }

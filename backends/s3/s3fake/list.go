@@ -1,6 +1,7 @@
 package s3fake
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/xml"
 	"net/http"
@@ -143,26 +144,45 @@ func (s *Server) listUploads(w http.ResponseWriter, q *request) *apiError {
 		Initiated string
 	}
 	var out struct {
-		XMLName     xml.Name `xml:"ListMultipartUploadsResult"`
-		Bucket      string
-		Prefix      string
-		IsTruncated bool
-		Uploads     []entry `xml:"Upload"`
+		XMLName            xml.Name `xml:"ListMultipartUploadsResult"`
+		Bucket             string
+		Prefix             string
+		EncodingType       string `xml:",omitempty"`
+		IsTruncated        bool
+		NextKeyMarker      string  `xml:",omitempty"`
+		NextUploadIDMarker string  `xml:"NextUploadIdMarker,omitempty"`
+		Uploads            []entry `xml:"Upload"`
 	}
 	for k := range q.query {
-		if !slices.Contains([]string{"uploads", "prefix", "x-id", "max-uploads"}, k) {
+		if !slices.Contains([]string{"uploads", "prefix", "x-id", "max-uploads", "encoding-type", "key-marker", "upload-id-marker"}, k) {
 			return &apiError{501, "NotImplemented", "query parameter " + k}
 		}
 	}
+	encode := func(v string) string { return v }
+	if q.query["encoding-type"] == "url" && !s.opt.PlainListing {
+		out.EncodingType, encode = "url", encodeKey
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out.Bucket, out.Prefix = s.opt.Bucket, q.query["prefix"]
+	out.Bucket, out.Prefix = s.opt.Bucket, encode(q.query["prefix"])
+	var all []entry
 	for id, u := range s.uploads {
-		if strings.HasPrefix(u.key, out.Prefix) {
-			out.Uploads = append(out.Uploads, entry{u.key, id, u.began.Format(time.RFC3339)})
+		after := u.key > q.query["key-marker"] || u.key == q.query["key-marker"] && id > q.query["upload-id-marker"]
+		if strings.HasPrefix(u.key, q.query["prefix"]) && after {
+			all = append(all, entry{u.key, id, u.began.Format(time.RFC3339)})
 		}
 	}
-	slices.SortFunc(out.Uploads, func(a, b entry) int { return strings.Compare(a.Key+a.UploadID, b.Key+b.UploadID) })
+	slices.SortFunc(all, func(a, b entry) int {
+		return cmp.Or(strings.Compare(a.Key, b.Key), strings.Compare(a.UploadID, b.UploadID))
+	})
+	if len(all) > s.opt.PageLimit {
+		all, out.IsTruncated = all[:s.opt.PageLimit], true
+		out.NextKeyMarker, out.NextUploadIDMarker = encode(all[len(all)-1].Key), all[len(all)-1].UploadID
+	}
+	for _, e := range all {
+		e.Key = encode(e.Key)
+		out.Uploads = append(out.Uploads, e)
+	}
 	writeXML(w, 200, out)
 	return nil
 }

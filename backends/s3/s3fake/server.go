@@ -133,6 +133,13 @@ func (s *Server) OpenUploads() []string {
 	return keys
 }
 
+// AbortUploads drops all open multipart uploads directly.
+func (s *Server) AbortUploads() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.uploads)
+}
+
 // Keys returns the keys of all objects, sorted.
 func (s *Server) Keys() []string {
 	s.mu.Lock()
