@@ -120,6 +120,7 @@ func (s *session) login(p *auth.Principal, fsys vfs.FS, release func()) {
 		owner = ""
 	}
 	s.principal = p
+	s.visible = vfs.Guard(fsys, s.guard)
 	s.fsys = vfs.Guard(vfs.ForOwner(fsys, owner, s.cfg.Uploads.ShowStaged), s.guard)
 	s.release = release
 	s.cwd = "."
@@ -137,7 +138,7 @@ func (s *session) logout() {
 	if s.release != nil {
 		s.release()
 	}
-	s.user, s.principal, s.fsys, s.release = "", nil, nil, nil
+	s.user, s.principal, s.fsys, s.visible, s.release = "", nil, nil, nil, nil
 	s.certified = false
 	s.up, s.down = nil, nil
 	s.log = s.connLog
@@ -159,7 +160,7 @@ func (s *session) cmdSmnt(*call) (wire.Reply, error) {
 
 // RFC 959 4.1.1: CDUP "is a special case of CWD", and answers like it.
 func (s *session) cmdCwd(c *call) (wire.Reply, error) {
-	info, err := s.fsys.Stat(c, c.name)
+	info, err := s.visible.Stat(c, c.name)
 	if err != nil {
 		return wire.Reply{}, err
 	}

@@ -112,14 +112,8 @@ func fileCommands() []*command {
 // RFC 959 4.1.3: RNFR must be followed at once by RNTO. An interrupted upload is
 // no file yet.
 func (s *session) cmdRnfr(c *call) (wire.Reply, error) {
-	info, err := s.fsys.Stat(c, c.name)
-	if err != nil {
+	if _, err := s.visible.Stat(c, c.name); err != nil {
 		return wire.Reply{}, err
-	}
-	if vfs.AttrOf(info).Staged {
-		if _, err := s.complete(c, c.name); errors.Is(err, fs.ErrNotExist) {
-			return wire.Reply{}, err
-		}
 	}
 	c.after(func() { s.chosen = chosen{c.row.verb, c.name} })
 	return reply(350, "Send RNTO."), nil

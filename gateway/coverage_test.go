@@ -41,3 +41,23 @@ func refusesAtOnce(pattern string) bool {
 	}
 	return false
 }
+
+// TestEveryTranscriptRuns fails for a transcript that applies to no variant.
+func TestEveryTranscriptRuns(t *testing.T) {
+	runs := map[string]bool{}
+	for _, v := range variants() {
+		fsys, _ := v.open(t)
+		for _, tr := range transcripts(t) {
+			why, err := tr.applies(v, fsys.Caps())
+			if err != nil {
+				t.Fatal(err)
+			}
+			runs[tr.file] = runs[tr.file] || why == ""
+		}
+	}
+	for file, anywhere := range runs {
+		if !anywhere {
+			t.Errorf("%s applies nowhere", file)
+		}
+	}
+}

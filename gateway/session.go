@@ -43,7 +43,8 @@ type session struct {
 	host      string // of HOST
 	user      string // of USER, until PASS
 	principal *auth.Principal
-	fsys      vfs.FS
+	fsys      vfs.FS // what the user sees
+	visible   vfs.FS // the same without the own interrupted uploads: what others see
 	release   func()
 	cwd       string
 	failures  int

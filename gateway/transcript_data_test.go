@@ -16,11 +16,10 @@ import (
 
 // data is "data WHAT …"; README.md lists them.
 func (r *runner) data(s step) error {
-	c, err := r.current()
-	if err != nil && (r.now == nil || r.now.dataConn == nil) {
-		return err
+	if _, err := r.current(); err != nil && (r.now == nil || r.now.dataConn == nil) {
+		return err // without a control connection only what is open can go on
 	}
-	c = r.now
+	c := r.now
 	what, arg, _ := strings.Cut(s.rest, " ")
 	r.say("%s", s.text)
 	if len(s.block) > 0 && what != "lists" {

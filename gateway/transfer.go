@@ -169,14 +169,14 @@ func (s *session) mayCreate(c *call) error {
 		return nil
 	}
 	parent, _ := vfs.Split(c.name)
-	info, err := s.fsys.Stat(c, parent)
+	info, err := s.visible.Stat(c, parent)
 	if err != nil {
 		return err
 	}
 	if !info.IsDir() {
 		return vfs.ErrNotDir
 	}
-	info, err = s.fsys.Stat(c, c.name)
+	info, err = s.visible.Stat(c, c.name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -184,7 +184,7 @@ func (s *session) mayCreate(c *call) error {
 		return err
 	case info.IsDir():
 		return vfs.ErrIsDir
-	case c.row.op == vfs.OpWrite && !vfs.AttrOf(info).Staged:
+	case c.row.op == vfs.OpWrite:
 		return s.overwritable(c.name)
 	}
 	return nil
