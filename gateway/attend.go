@@ -357,7 +357,7 @@ func (a *attendance) controlLost() {
 			a.decide(errControlLost)
 		}
 	case row.flow == transfer && row.creates && a.s.cfg.Uploads.CommitOnControlLost && errors.Is(a.s.readErr, io.EOF):
-	case row.flow == work && row.op.Mutates():
+	case row.flow == work && row.op != "" && row.op.Mutates():
 	default:
 		a.stop(errControlLost)
 	}

@@ -114,7 +114,8 @@ func (s *Server) serve(l net.Listener, implicit bool) error {
 		}
 		// Out of descriptors: wait for sessions to end rather than give up.
 		var ne net.Error
-		if !errors.As(err, &ne) || !ne.Temporary() { //nolint:staticcheck // what net/http does, too
+		//lint:ignore SA1019 net/http does the same: nothing else tells such errors apart
+		if !errors.As(err, &ne) || !ne.Temporary() {
 			return err
 		}
 		pause = min(max(2*pause, 5*time.Millisecond), time.Second)

@@ -449,7 +449,7 @@ func TestParkedUploadsExpire(t *testing.T) {
 		if _, err := f.StatStaged(ctx, "a", "ann"); err != nil {
 			t.Errorf("just before it expires: %v", err)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		_, err := f.StatStaged(ctx, "a", "ann")
 		wantErr(t, "StatStaged", err, fs.ErrNotExist)
 		if _, err := f.StatStaged(ctx, "b", "ann"); err != nil {

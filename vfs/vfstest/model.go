@@ -269,7 +269,7 @@ func (m *modelRun) same(name string) error {
 		return fmt.Errorf("%q exists", name)
 	case !exists:
 		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, vfs.ErrNotDir) {
-			return fmt.Errorf("Stat of nothing: %w", err)
+			return fmt.Errorf("describing nothing: %w", err)
 		}
 	case err != nil:
 		return err
