@@ -27,11 +27,14 @@ type budget struct {
 	total int64 // bytes
 	wait  time.Duration
 	sem   *semaphore.Weighted
+	// ahead is the part that downloads may take to read ahead: never so much that
+	// uploads have to wait for them.
+	ahead *semaphore.Weighted
 	pool  sync.Pool
 }
 
 func newBudget(total int64, wait time.Duration) *budget {
-	return &budget{total: total, wait: wait, sem: semaphore.NewWeighted(total)}
+	return &budget{total: total, wait: wait, sem: semaphore.NewWeighted(total), ahead: semaphore.NewWeighted(total / 2)}
 }
 
 // try returns a chunk, or nil if the budget is used up or others wait for it.
@@ -72,4 +75,26 @@ func (b *budget) put(chunks ...chunk) {
 		b.pool.Put(c)
 	}
 	b.sem.Release(int64(len(chunks)) * chunkSize)
+}
+
+// tryAhead returns n chunks to read ahead into, or nil if there is no memory to spare.
+func (b *budget) tryAhead(n int) []chunk {
+	size := int64(n) * chunkSize
+	if !b.ahead.TryAcquire(size) {
+		return nil
+	}
+	if !b.sem.TryAcquire(size) {
+		b.ahead.Release(size)
+		return nil
+	}
+	chunks := make([]chunk, n)
+	for i := range chunks {
+		chunks[i] = b.chunk()
+	}
+	return chunks
+}
+
+func (b *budget) putAhead(c chunk) {
+	b.put(c)
+	b.ahead.Release(chunkSize)
 }

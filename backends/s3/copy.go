@@ -138,7 +138,7 @@ func (f *FS) copyParts(ctx context.Context, src *object, key string, once bool) 
 	if err != nil {
 		return err
 	}
-	m, err := f.beginMultipart(ctx, key, a)
+	m, err := f.beginMultipart(ctx, key, a, false)
 	if err != nil {
 		return err
 	}

@@ -118,6 +118,7 @@ func TestContract(t *testing.T) {
 		{"generic", 1001, s3fake.Options{RefuseChecksums: true}, func(o *Options) {}},
 		{"aws", 101, s3fake.Options{MinPart: 64 << 10, PageLimit: 50}, func(o *Options) {
 			o.Provider, o.tuning.part, o.tuning.minPart, o.tuning.copyLimit, o.tuning.copyPart = AWS, 64<<10, 64<<10, 300<<10, 128<<10
+			o.tuning.eager, o.tuning.window, o.tuning.segment, o.tuning.maxSegment = true, 32<<10, 10_000, 70_000
 		}},
 		{"r2", 101, s3fake.Options{PageLimit: 100, EqualParts: true, OpaqueETags: true, RefuseChecksums: true, MinPart: 64 << 10}, func(o *Options) {
 			o.Provider, o.tuning.part, o.tuning.minPart = R2, 64<<10, 64<<10

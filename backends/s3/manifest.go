@@ -43,6 +43,7 @@ type manifest struct {
 	Key    string `json:"key"`
 	Owner  []byte `json:"owner"`            // any text, so in base64
 	Upload string `json:"upload,omitempty"` // id of the multipart upload; empty: there is only a tail
+	Sums   bool   `json:"sums,omitempty"`   // its parts have checksums
 	Base   int64  `json:"base"`             // size of part 1 by the plan, in bytes
 
 	// What was kept when the present writer began, or, if Parked, all there is.

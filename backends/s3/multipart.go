@@ -24,6 +24,7 @@ const partsInFlight = 4
 type multipart struct {
 	f       *FS
 	key, id string
+	sums    bool            // CRC64NVME was declared
 	ctx     context.Context // of the parts on their way
 	cancel  context.CancelFunc
 	slots   *semaphore.Weighted
@@ -42,23 +43,26 @@ type sentPart struct {
 	crc    string // CRC64NVME, "" where none was declared
 }
 
-// beginMultipart begins an upload whose parts live as long as ctx.
-func (f *FS) beginMultipart(ctx context.Context, key string, a attributes) (*multipart, error) {
-	id, err := f.createMultipart(ctx, key, a)
+// beginMultipart begins an upload whose parts live as long as ctx. sums declares
+// checksums where the provider has them: not for copied parts, since versitygw gives
+// the copy of a range the checksum of the whole source.
+func (f *FS) beginMultipart(ctx context.Context, key string, a attributes, sums bool) (*multipart, error) {
+	sums = sums && f.profile.crc64
+	id, err := f.createMultipart(ctx, key, a, sums)
 	if err != nil {
 		return nil, err
 	}
-	return f.newMultipart(ctx, key, id), nil
+	return f.newMultipart(ctx, key, id, sums), nil
 }
 
 // newMultipart sends parts of the upload with this id, under ctx.
-func (f *FS) newMultipart(ctx context.Context, key, id string) *multipart {
-	m := &multipart{f: f, key: key, id: id, slots: semaphore.NewWeighted(partsInFlight)}
+func (f *FS) newMultipart(ctx context.Context, key, id string, sums bool) *multipart {
+	m := &multipart{f: f, key: key, id: id, sums: sums, slots: semaphore.NewWeighted(partsInFlight)}
 	m.ctx, m.cancel = context.WithCancel(ctx)
 	return m
 }
 
-func (f *FS) createMultipart(ctx context.Context, key string, a attributes) (id string, err error) {
+func (f *FS) createMultipart(ctx context.Context, key string, a attributes, sums bool) (id string, err error) {
 	in := &awss3.CreateMultipartUploadInput{
 		Bucket: &f.bucket, Key: &key,
 		ContentType: a.contentType, CacheControl: a.cacheControl, ContentDisposition: a.contentDisposition,
@@ -66,10 +70,10 @@ func (f *FS) createMultipart(ctx context.Context, key string, a attributes) (id 
 		Metadata: a.metadata, StorageClass: a.storageClass, Tagging: a.tagging,
 		ServerSideEncryption: a.encryption, SSEKMSKeyId: a.encryptionKey,
 	}
-	if f.profile.crc64 {
+	if sums {
 		in.ChecksumAlgorithm, in.ChecksumType = types.ChecksumAlgorithmCrc64nvme, types.ChecksumTypeFullObject
 	}
-	out, err := f.client.CreateMultipartUpload(ctx, in)
+	out, err := f.client.CreateMultipartUpload(ctx, in, declared(sums))
 	if err != nil {
 		return "", err
 	}
@@ -109,13 +113,13 @@ func (m *multipart) upload(p *part) (sentPart, error) {
 		Bucket: &m.f.bucket, Key: &m.key, UploadId: &m.id, PartNumber: &p.number, Body: p.body(), ContentLength: &p.size,
 	}
 	var sum []byte
-	if m.f.profile.crc64 {
+	if m.sums {
 		in.ChecksumCRC64NVME = aws.String(p.crc64NVME())
 	} else {
 		sum = p.md5()
 		in.ContentMD5 = aws.String(base64.StdEncoding.EncodeToString(sum))
 	}
-	out, err := m.f.client.UploadPart(m.ctx, in)
+	out, err := m.f.client.UploadPart(m.ctx, in, declared(m.sums))
 	if err != nil {
 		return sentPart{}, err
 	}
@@ -205,11 +209,20 @@ func (m *multipart) tryComplete(ctx context.Context, cond onlyIf) error {
 	}
 	in := &awss3.CompleteMultipartUploadInput{Bucket: &m.f.bucket, Key: &m.key, UploadId: &m.id, MultipartUpload: done}
 	in.IfMatch, in.IfNoneMatch = cond.headers()
-	if m.f.profile.crc64 {
+	if m.sums {
 		in.ChecksumType = types.ChecksumTypeFullObject
 	}
 	_, err := m.f.client.CompleteMultipartUpload(ctx, in, oneTry)
 	return err
+}
+
+// declared keeps the SDK from adding checksums that were not declared.
+func declared(sums bool) func(*awss3.Options) {
+	return func(o *awss3.Options) {
+		if !sums {
+			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+		}
+	}
 }
 
 func oneTry(o *awss3.Options) { o.RetryMaxAttempts = 1 }

@@ -71,6 +71,10 @@ type tuning struct {
 	minPart    int64         // smallest part but the last that stores take
 	copyLimit  int64         // largest object that CopyObject takes
 	copyPart   int64         // smallest range of a copy in parts
+	window     int64         // bytes of a download after which its streams are counted anew
+	segment    int64         // first range that a download reads ahead; doubles
+	maxSegment int64         // largest one
+	eager      bool          // downloads add streams whether or not that helps
 	stall      time.Duration // longest silence of a connection
 	slow       time.Duration // longest wait for an answer to Complete and Copy
 	bufferWait time.Duration // longest wait for memory
@@ -99,6 +103,9 @@ func (t tuning) withDefaults() tuning {
 	size(&t.minPart, 5<<20)
 	size(&t.copyLimit, 5<<30)
 	size(&t.copyPart, 256<<20)
+	size(&t.window, 1<<20)
+	size(&t.segment, 2<<20)
+	size(&t.maxSegment, 8<<20)
 	span(&t.stall, 30*time.Second)
 	span(&t.slow, 10*time.Minute)
 	span(&t.bufferWait, 30*time.Second)

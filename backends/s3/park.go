@@ -91,7 +91,7 @@ func (u *upload) park() error {
 		return errors.New("nothing of the upload is safe in the store")
 	}
 	if u.multi != nil {
-		r.Upload = u.multi.id
+		r.Upload, r.Sums = u.multi.id, u.multi.sums
 	}
 	r.Parked, r.Void, r.Limit = true, false, max(u.next, r.Next-1)
 	if err := r.save(ctx); err != nil {

@@ -38,7 +38,7 @@ func (f *FS) Open(ctx context.Context, name string, offset, length int64) (fs.Fi
 		cancel()
 		return nil, f.fail(ctx, "open", name, err)
 	}
-	return &file{f: f, ctx: ctx, cancel: cancel, name: name, stream: s}, nil
+	return &file{f: f, ctx: ctx, cancel: cancel, name: name, from: newDownload(s)}, nil
 }
 
 // openStream pins the current version of the object and starts to read it.
@@ -205,21 +205,21 @@ type file struct {
 	ctx    context.Context // the caller's
 	cancel context.CancelFunc
 	name   string
-	stream *stream
+	from   *download
 	closed bool
 }
 
 // Stat describes the whole file in its pinned version.
 func (r *file) Stat() (fs.FileInfo, error) {
 	_, element := vfs.Split(r.name)
-	return r.f.fileInfo(r.stream.object, element), nil
+	return r.f.fileInfo(r.from.object, element), nil
 }
 
 func (r *file) Read(p []byte) (int, error) {
 	if r.closed {
 		return 0, vfs.PathError("read", r.name, fs.ErrClosed)
 	}
-	n, err := r.stream.Read(p)
+	n, err := r.from.Read(p)
 	if err != nil && err != io.EOF {
 		err = r.f.fail(r.ctx, "read", r.name, err)
 	}
@@ -231,7 +231,7 @@ func (r *file) Close() error {
 	if !r.closed {
 		r.closed = true
 		r.cancel()
-		r.stream.close()
+		r.from.close()
 	}
 	return nil
 }

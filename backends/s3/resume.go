@@ -68,7 +68,7 @@ func (u *upload) resume(ctx context.Context, opt vfs.CreateOptions, r *record) (
 	}
 	u.first, u.next, u.kept = r.Next, r.Next-1, n
 	if r.Upload != "" {
-		u.multi = u.f.newMultipart(u.partsContext(), u.key, r.Upload)
+		u.multi = u.f.newMultipart(u.partsContext(), u.key, r.Upload, r.Sums)
 		u.multi.parts = d.parts[:n:n]
 	} else if u.over != "" {
 		err = u.attributesOf(ctx)
@@ -128,11 +128,9 @@ func (u *upload) keep(ctx context.Context, file *object, n int64) error {
 	ranges := u.ranges(n)
 	done := int64(0)
 	if len(ranges) > 0 {
-		id, err := u.f.createMultipart(ctx, u.key, u.attrs)
-		if err != nil {
+		if err := u.open(false); err != nil {
 			return err
 		}
-		u.multi = u.f.newMultipart(u.partsContext(), u.key, id)
 		u.copyRanges(file, ranges)
 		u.next = int32(len(ranges))
 		done = ranges[len(ranges)-1]

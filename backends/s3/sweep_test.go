@@ -29,11 +29,11 @@ func TestSweep(t *testing.T) {
 		}
 		ann := vfs.CreateOptions{Owner: "ann"}
 		for _, key := range []string{"pre/fix/a b", "pre/fix/ü", "pre/fix/quiet", "pre/fix/busy", "pre/other"} {
-			if _, err := f.createMultipart(t.Context(), key, attributes{}); err != nil {
+			if _, err := f.createMultipart(t.Context(), key, attributes{}, false); err != nil {
 				t.Fatal(err)
 			}
 		}
-		busy, err := f.createMultipart(t.Context(), "pre/fix/busy", attributes{})
+		busy, err := f.createMultipart(t.Context(), "pre/fix/busy", attributes{}, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +85,7 @@ func TestSweep(t *testing.T) {
 
 // sendPart sends part 1 of an upload.
 func (f *FS) sendPart(ctx context.Context, key, id string, data []byte) error {
-	m := f.newMultipart(ctx, key, id)
+	m := f.newMultipart(ctx, key, id, false)
 	defer m.cancel()
 	p := &part{number: 1, limit: int64(len(data))}
 	for len(data) > 0 {

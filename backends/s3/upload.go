@@ -143,13 +143,10 @@ func (u *upload) mayFlushEarly() bool {
 // flush sends the part. The first one brings the manifest, and the claim on part
 // numbers is renewed before it is used up. last keeps the part until the end.
 func (u *upload) flush(last bool) error {
-	begun := u.multi == nil
-	if begun {
-		id, err := u.f.createMultipart(u.ctx, u.key, u.attrs)
-		if err != nil {
+	if u.multi == nil {
+		if err := u.open(true); err != nil {
 			return err
 		}
-		u.multi = u.f.newMultipart(u.partsContext(), u.key, id)
 	}
 	if u.record != nil && u.part.number > u.record.Limit {
 		u.record.Limit = u.part.number + reserve - 1
@@ -170,13 +167,23 @@ func (u *upload) flush(last bool) error {
 	return nil
 }
 
+// open begins the multipart upload.
+func (u *upload) open(sums bool) error {
+	sums = sums && u.f.profile.crc64
+	id, err := u.f.createMultipart(u.ctx, u.key, u.attrs, sums)
+	if err == nil {
+		u.multi = u.f.newMultipart(u.partsContext(), u.key, id, sums)
+	}
+	return err
+}
+
 // announce writes the manifest for the first time with an upload in it.
 func (u *upload) announce() error {
 	if u.record == nil {
 		u.record = u.f.newRecord(u.key, u.owner)
 		u.record.Base, u.record.Over = u.plan.base, u.over
 	}
-	u.record.Upload = u.multi.id
+	u.record.Upload, u.record.Sums = u.multi.id, u.multi.sums
 	u.record.Limit = max(u.record.Limit, u.next+reserve-1)
 	return u.record.save(u.ctx)
 }
