@@ -179,7 +179,7 @@ func (f *file) start() {
 	d := &download{w: w, rest: f.end - f.pos}
 	from := f.pos
 	f.session.conn.pool.run(func() {
-		w.CloseWithError(f.session.conn.lost(d.run(f.remote, from)))
+		w.CloseWithError(f.session.conn.lost(d.copy(f.remote, from)))
 		f.release()
 	})
 }
@@ -241,22 +241,28 @@ func (d *download) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// run copies remote from an offset on. nil: all that was wanted.
-func (d *download) run(remote *pkgsftp.File, from int64) error {
+// remoteFile is what a download needs of a *pkgsftp.File.
+type remoteFile interface {
+	io.Seeker
+	io.WriterTo
+	io.ReaderAt
+}
+
+// copy copies remote from an offset on. nil: all that was wanted, or all there is.
+func (d *download) copy(remote remoteFile, from int64) error {
 	if _, err := remote.Seek(from, io.SeekStart); err != nil {
 		return fromLibrary(err)
 	}
 	_, err := remote.WriteTo(d)
 	buf := make([]byte, packetSize)
 	for err == errShort {
-		var n int
-		n, err = remote.ReadAt(buf, from+d.all)
+		n, rerr := remote.ReadAt(buf, from+d.all)
 		if n > 0 {
-			if _, werr := d.Write(buf[:n]); werr != nil && werr != errShort {
-				return done(werr)
-			}
+			_, err = d.Write(buf[:n])
 		}
-		if err == nil {
+		if rerr != nil && (err == nil || err == errShort) {
+			err = rerr
+		} else if err == nil {
 			err = errShort
 		}
 	}
@@ -264,11 +270,8 @@ func (d *download) run(remote *pkgsftp.File, from int64) error {
 }
 
 func done(err error) error {
-	switch err {
-	case errEnough:
+	if err == errEnough || err == io.EOF { // then the reader sees that bytes are missing
 		return nil
-	case io.EOF, errShort:
-		return nil // the reader sees that bytes are missing
 	}
 	return fromLibrary(err)
 }
