@@ -174,8 +174,8 @@ func exercise(t *testing.T, j *job, c client) {
 	local := filepath.Join(j.home, "local")
 	writeTree(t, local, files)
 	door := j.site.door
-	if c.name == "python" && j.site.name == "memory" {
-		door = curlDoor{j.site.Gateway}
+	if c.name == "curl" && j.site.name == "memory" {
+		door = ftplibDoor{j.site.Gateway} // another client
 	}
 
 	if c.upload == nil {

@@ -252,21 +252,25 @@ func curlMissing(t *testing.T, j *job) {
 // nobody's interrupted uploads show.
 type curlDoor struct{ gateway *daemon.Gateway }
 
+// curl runs curl in active mode, in which it does not pause between transfers.
 func (c curlDoor) curl(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	return run(command(t, t.TempDir(), "curl", append([]string{"--silent", "--show-error", "--globoff", "--user", daemon.Other + ":" + daemon.Password}, args...)...))
+	return run(command(t, t.TempDir(), "curl", append([]string{"--silent", "--show-error", "--globoff", "--ftp-port", "-",
+		"--user", daemon.Other + ":" + daemon.Password}, args...)...))
 }
 
 func (c curlDoor) fetch(t *testing.T, dir string) tree {
 	t.Helper()
-	files := tree{}
 	listing, err := c.curl(t, "--request", "MLSD", c.gateway.URL(escape(dir))+"/")
+	files := tree{}
 	if status(err) == 9 { // there is no such directory
 		return files
 	}
 	if err != nil {
 		t.Fatalf("curl: %v\n%s", err, listing)
 	}
+	local := t.TempDir()
+	var args, names []string
 	for _, line := range lines(listing) {
 		facts, name, _ := strings.Cut(line, " ")
 		switch facts = ";" + strings.ToLower(facts); {
@@ -275,12 +279,22 @@ func (c curlDoor) fetch(t *testing.T, dir string) tree {
 				files[name+"/"+sub] = data
 			}
 		case strings.Contains(facts, ";type=file;"):
-			file := filepath.Join(t.TempDir(), "file")
-			if out, err := c.curl(t, "--output", file, c.gateway.URL(escape(dir+"/"+name))); err != nil {
-				t.Fatalf("curl: %v\n%s", err, out)
-			}
-			files[name], _ = os.ReadFile(file)
+			args = append(args, "--output", filepath.Join(local, strconv.Itoa(len(names))), c.gateway.URL(escape(dir+"/"+name)))
+			names = append(names, name)
 		}
+	}
+	if len(names) == 0 {
+		return files
+	}
+	if out, err := c.curl(t, args...); err != nil {
+		t.Fatalf("curl: %v\n%s", err, out)
+	}
+	for i, name := range names {
+		data, err := os.ReadFile(filepath.Join(local, strconv.Itoa(i)))
+		if err != nil && !os.IsNotExist(err) { // curl makes no file of no bytes
+			t.Fatal(err)
+		}
+		files[name] = data
 	}
 	return files
 }
@@ -289,10 +303,11 @@ func (c curlDoor) store(t *testing.T, dir string, files tree) {
 	t.Helper()
 	local := t.TempDir()
 	writeTree(t, local, files)
-	for name := range files {
-		out, err := c.curl(t, "--ftp-create-dirs", "--upload-file", filepath.Join(local, name), c.gateway.URL(escape(dir+"/"+name)))
-		if err != nil {
-			t.Fatalf("curl: %v\n%s", err, out)
-		}
+	args := []string{"--ftp-create-dirs"}
+	for _, name := range files.names() {
+		args = append(args, "--upload-file", filepath.Join(local, filepath.FromSlash(name)), c.gateway.URL(escape(dir+"/"+name)))
+	}
+	if out, err := c.curl(t, args...); err != nil {
+		t.Fatalf("curl: %v\n%s", err, out)
 	}
 }

@@ -35,6 +35,7 @@ func (j *job) lftpScript(commands ...string) []string {
 	return append([]string{
 		"debug -o /dev/stderr 9",
 		"set cmd:fail-exit yes",
+		"set ftp:use-mode-z no", // lftpCompressed does
 		"set net:max-retries 1",
 		"set net:timeout 30",
 		"set net:reconnect-interval-base 1",
@@ -105,8 +106,28 @@ func lftpClient() client {
 			t.Run("mirror again", func(t *testing.T) { lftpMirrorAgain(t, j) })
 			t.Run("lists", func(t *testing.T) { lftpLists(t, j) })
 			t.Run("parents", func(t *testing.T) { lftpParents(t, j) })
+			t.Run("compressed", func(t *testing.T) { lftpCompressed(t, j) })
 		},
 	}
+}
+
+// lftpCompressed lets lftp do what it does by default: MODE Z, if FEAT has it.
+func lftpCompressed(t *testing.T, j *job) {
+	dir := j.dir + "-compressed"
+	files := j.site.samples().only("lines.txt", "empty", "one", "a b")
+	commands := []string{"set ftp:use-mode-z yes", "mkdir " + dir}
+	for _, name := range files.names() {
+		commands = append(commands, lftpf("put %s -o %s", filepath.Join(j.home, "local", name), dir+"/"+name))
+	}
+	back := filepath.Join(j.home, "inflated")
+	commands = append(commands, lftpf("mirror %s %s", dir, back))
+	said, err := j.lftp(commands...)
+	j.must(t, "MODE Z")(said, err)
+	if offered, used := strings.Contains(said, "<---  MODE Z"), strings.Contains(said, "---> MODE Z"); offered != used {
+		t.Errorf("MODE Z is offered: %v, used: %v\n%s", offered, used, said)
+	}
+	j.site.door.fetch(t, dir).mustEqual(t, "after STOR in MODE Z", files)
+	readTree(t, back).mustEqual(t, "after RETR in MODE Z", files)
 }
 
 // lftpSegments fetches one file in four segments at once.

@@ -2,14 +2,17 @@ package integration
 
 import (
 	"bytes"
+	"encoding/xml"
 	"fmt"
 	"io/fs"
 	"maps"
 	"net/netip"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -82,9 +85,9 @@ type site struct {
 // if the gateway then did not drain cleanly, raced or panicked.
 func startSite(t *testing.T, b storage, host netip.Addr, flags ...string) *site {
 	t.Helper()
-	url, env, door := b.open(t)
+	storageURL, env, door := b.open(t)
 	gateway, err := daemon.StartGateway(daemon.GatewayConfig{
-		Binary: shared.ftpgate, Host: host, Storage: url, Env: env, Flags: flags,
+		Binary: shared.ftpgate, Host: host, Storage: storageURL, Env: env, Flags: flags,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +102,7 @@ func startSite(t *testing.T, b storage, host netip.Addr, flags ...string) *site 
 	})
 	s := &site{Gateway: gateway, storage: b, door: door}
 	if s.door == nil {
-		s.door = ftplibDoor{gateway}
+		s.door = curlDoor{gateway}
 	}
 	return s
 }
@@ -117,51 +120,125 @@ func (d disk) store(t *testing.T, dir string, files tree) {
 	writeTree(t, filepath.Join(d.root, dir), files)
 }
 
-// bucket is the S3 server's, below a prefix, seen by s3cmd.
+// bucket is the S3 server's, below a prefix, seen by curl, which signs requests
+// (and by s3cmd, see TestS3cmd).
 type bucket struct{ prefix string }
 
-func (b bucket) url(dir string) string {
-	return "s3://" + path.Join(shared.s3.Bucket, b.prefix, dir) + "/"
-}
-
-func (b bucket) s3cmd(t *testing.T, args ...string) string {
+// curl runs curl with the S3 server's credentials. Its arguments go through a file:
+// there are many.
+func (b bucket) curl(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := command(t, t.TempDir(), "s3cmd", append([]string{"-c", shared.s3cmd}, args...)...)
-	out, err := run(cmd)
+	home := t.TempDir()
+	var config strings.Builder
+	for _, arg := range append([]string{
+		"--silent", "--show-error", "--fail", "--globoff", "--aws-sigv4", "aws:amz:" + shared.s3.Region + ":s3",
+		"--user", shared.s3.Access + ":" + shared.s3.Secret, "--header", "x-amz-content-sha256: UNSIGNED-PAYLOAD",
+	}, args...) {
+		if option, ok := strings.CutPrefix(arg, "--"); ok {
+			fmt.Fprintf(&config, "\n%s ", option)
+		} else {
+			fmt.Fprintf(&config, "%s", strconv.Quote(arg))
+		}
+	}
+	writeTree(t, home, tree{"config": []byte(config.String() + "\n")})
+	out, err := run(command(t, home, "curl", "--config", "config"))
 	if err != nil {
-		t.Fatalf("s3cmd %q: %v\n%s", args, err, out)
+		t.Fatalf("curl: %v\n%s\n%s", err, out, &config)
 	}
 	return out
+}
+
+// list asks for the keys below prefix, or for the open multipart uploads.
+func (b bucket) list(t *testing.T, prefix, kind string) (keys []string) {
+	t.Helper()
+	for token := ""; ; {
+		query := map[string]string{"prefix": prefix, kind: map[string]string{"list-type": "2"}[kind]}
+		if token != "" {
+			query["continuation-token"] = token
+		}
+		var pairs []string
+		for _, name := range slices.Sorted(maps.Keys(query)) { // as the signature wants it
+			pairs = append(pairs, name+"="+escapeAll(query[name]))
+		}
+		var page struct {
+			Contents []struct{ Key string }
+			Upload   []struct{ Key string }
+
+			NextContinuationToken string
+		}
+		text := b.curl(t, "--url", shared.s3.Endpoint+"/"+shared.s3.Bucket+"?"+strings.Join(pairs, "&"))
+		if err := xml.Unmarshal([]byte(text), &page); err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		for _, object := range append(page.Contents, page.Upload...) {
+			keys = append(keys, object.Key)
+		}
+		if token = page.NextContinuationToken; token == "" {
+			return keys
+		}
+	}
+}
+
+func (b bucket) url(key string) string {
+	parts := strings.Split(path.Join(shared.s3.Bucket, b.prefix, key), "/")
+	for i, part := range parts {
+		parts[i] = escapeAll(part)
+	}
+	return shared.s3.Endpoint + "/" + strings.Join(parts, "/")
+}
+
+// escapeAll escapes all that is not unreserved, as S3's signature wants it.
+func escapeAll(s string) string {
+	return strings.NewReplacer("+", "%20").Replace(url.QueryEscape(s))
 }
 
 func (b bucket) fetch(t *testing.T, dir string) tree {
 	t.Helper()
 	local := t.TempDir()
-	b.s3cmd(t, "sync", "--no-check-md5", b.url(dir), local+"/")
-	return readTree(t, local)
+	below := path.Join(b.prefix, dir) + "/"
+	var args, names []string
+	for _, key := range b.list(t, below, "list-type") {
+		if name := strings.TrimPrefix(key, below); name != "" && !strings.HasSuffix(name, "/") { // no marker
+			args = append(args, "--url", b.url(path.Join(dir, name)), "--output", filepath.Join(local, strconv.Itoa(len(names))))
+			names = append(names, name)
+		}
+	}
+	files := tree{}
+	if len(names) == 0 {
+		return files
+	}
+	b.curl(t, args...)
+	for i, name := range names {
+		data, err := os.ReadFile(filepath.Join(local, strconv.Itoa(i)))
+		if err != nil && !os.IsNotExist(err) { // curl makes no file of no bytes
+			t.Fatal(err)
+		}
+		files[name] = data
+	}
+	return files
 }
 
 func (b bucket) store(t *testing.T, dir string, files tree) {
 	t.Helper()
 	local := t.TempDir()
-	writeTree(t, local, files)
-	b.s3cmd(t, "sync", local+"/", b.url(dir))
+	var args []string
+	for i, name := range files.names() {
+		file := filepath.Join(local, strconv.Itoa(i))
+		if err := os.WriteFile(file, files[name], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--upload-file", file, "--url", b.url(path.Join(dir, name)))
+	}
+	b.curl(t, args...)
 }
 
 // uploads lists the multipart uploads that are open below the prefix.
 func (b bucket) uploads(t *testing.T) []string {
 	t.Helper()
-	var open []string
-	for line := range strings.Lines(b.s3cmd(t, "multipart", "s3://"+shared.s3.Bucket)) {
-		if strings.Contains(line, "s3://"+shared.s3.Bucket+"/"+b.prefix+"/") {
-			open = append(open, strings.TrimSpace(line))
-		}
-	}
-	return open
+	return b.list(t, b.prefix+"/", "uploads")
 }
 
-// ftplibDoor reaches a storage that has no other way in through the gateway, by
-// Python's ftplib.
+// ftplibDoor reaches a storage through the gateway by Python's ftplib.
 type ftplibDoor struct{ gateway *daemon.Gateway }
 
 func (f ftplibDoor) fetch(t *testing.T, dir string) tree {
