@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -206,7 +207,10 @@ func (f *FS) Rename(ctx context.Context, oldname, newname string, opt vfs.Rename
 	case to.dir, to.file != nil && opt.NoReplace:
 		return vfs.PathError("rename", newname, fs.ErrExist)
 	case from.dir:
-		return vfs.PathError("rename", oldname, errors.ErrUnsupported)
+		if o, err := f.head(ctx, newKey); err != nil || o != nil {
+			return f.fail(ctx, "rename", newname, cmp.Or(err, fs.ErrExist))
+		}
+		return f.fail(ctx, "rename", oldname, f.renameDir(ctx, oldname, oldKey, newKey))
 	}
 	if err := f.copyObject(ctx, from.file, newKey, opt.NoReplace); err != nil {
 		return f.fail(ctx, "rename", newname, err)

@@ -78,6 +78,8 @@ func TestCosts(t *testing.T) {
 			"ListObjectsV2": 2, "DeleteObject": 1}},
 		{"rename", func(f *FS) error { return f.Rename(t.Context(), "d/file", "d/new", vfs.RenameOptions{}) }, map[string]int{
 			"HeadObject": 3, "ListObjectsV2": 4, "CopyObject": 1, "DeleteObject": 1}},
+		{"rename of a directory of three objects", func(f *FS) error { return f.Rename(t.Context(), "d/three", "d/new", vfs.RenameOptions{}) }, map[string]int{
+			"HeadObject": 6, "ListObjectsV2": 6, "PutObject": 4, "CopyObject": 3, "DeleteObject": 4}},
 		{"rename that must not replace", func(f *FS) error { return f.Rename(t.Context(), "d/file", "d/new", vfs.RenameOptions{NoReplace: true}) }, map[string]int{
 			"HeadObject": 4, "ListObjectsV2": 4, "CreateMultipartUpload": 1, "UploadPartCopy": 1, "CompleteMultipartUpload": 1, "DeleteObject": 1}},
 		{"copy", func(f *FS) error { return f.Copy(t.Context(), "d/file", "d/new", vfs.CopyOptions{}) }, map[string]int{
@@ -86,7 +88,7 @@ func TestCosts(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s, f := fake(t, s3fake.Options{MinPart: 128 << 10, PageLimit: 10}, smallParts)
 			s.Put("pre/fix/d/file", pattern(1000))
-			s.PutAll("pre/fix/d/other", "pre/fix/single/file", "pre/fix/empty/")
+			s.PutAll("pre/fix/d/other", "pre/fix/single/file", "pre/fix/d/three/a", "pre/fix/d/three/b", "pre/fix/d/three/c", "pre/fix/empty/")
 			for i := range 25 {
 				s.PutAll("pre/fix/many/" + strings.Repeat("x", i+1))
 			}
@@ -113,7 +115,7 @@ func TestOpenCost(t *testing.T) {
 	if keys := s.Keys(); len(keys) > 0 {
 		t.Errorf("left over: %q", keys)
 	}
-	if want := vfs.CanWrite | vfs.CanAppend | vfs.CanWriteAt | vfs.CanPark | vfs.CanCopy | vfs.CanNoReplace | vfs.AtomicCommit; f.Caps() != want {
+	if want := vfs.CanWrite | vfs.CanAppend | vfs.CanWriteAt | vfs.CanPark | vfs.CanRenameDir | vfs.CanCopy | vfs.CanNoReplace | vfs.AtomicCommit; f.Caps() != want {
 		t.Errorf("caps are %v, want %v", f.Caps(), want)
 	}
 	s, f = fake(t, s3fake.Options{}, func(o *Options) { o.ReadOnly = true })

@@ -113,7 +113,7 @@ func (k facts) caps() vfs.Caps {
 	if k.readOnly {
 		return vfs.AtomicCommit
 	}
-	c := vfs.CanWrite | vfs.CanAppend | vfs.CanWriteAt | vfs.CanCopy | vfs.AtomicCommit
+	c := vfs.CanWrite | vfs.CanAppend | vfs.CanWriteAt | vfs.CanRenameDir | vfs.CanCopy | vfs.AtomicCommit
 	if k.putOnce && k.putMatch {
 		c |= vfs.CanPark
 	}

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io/fs"
+	"mime"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -41,8 +43,15 @@ type attributes struct {
 	tagging                                       *string
 }
 
-// newObject returns the attributes of an upload.
-func (f *FS) newObject() attributes { return attributes{} }
+// newObject returns the attributes of an upload under this key: its type is known by
+// its name alone.
+func newObject(key string) attributes {
+	t := mime.TypeByExtension(path.Ext(key))
+	if t == "" {
+		t = "application/octet-stream"
+	}
+	return attributes{contentType: &t}
+}
 
 // head describes the object with this key; nil without an error if there is none.
 func (f *FS) head(ctx context.Context, key string) (*object, error) {

@@ -75,6 +75,7 @@ type tuning struct {
 	segment    int64         // first range that a download reads ahead; doubles
 	maxSegment int64         // largest one
 	eager      bool          // downloads add streams whether or not that helps
+	renameKeys int           // most objects of a directory that is renamed
 	stall      time.Duration // longest silence of a connection
 	slow       time.Duration // longest wait for an answer to Complete and Copy
 	bufferWait time.Duration // longest wait for memory
@@ -114,6 +115,9 @@ func (t tuning) withDefaults() tuning {
 	span(&t.quiet, 5*time.Second)
 	span(&t.expiry, 24*time.Hour)
 	span(&t.backoff, 100*time.Millisecond)
+	if t.renameKeys == 0 {
+		t.renameKeys = 10_000
+	}
 	if t.attempts == 0 {
 		t.attempts = 6
 	}

@@ -21,11 +21,12 @@ type Swept struct {
 	Uploads int // staged uploads that nobody touched for the expiry time
 	Tails   int // ends of uploads that no manifest knows
 	Orphans int // multipart uploads that no manifest knows
+	Moves   int // renames of directories that a dead gateway had begun
 	Probes  int // left by a start that was killed
 }
 
 // Sweep deletes what was left behind: staged uploads that nobody touched for
-// Options.Expiry, and what no manifest leads to. Multipart uploads without a
+// Options.Expiry, renames of directories that nobody goes on with, and what no manifest leads to. Multipart uploads without a
 // manifest, which may be another program's, go once none of their parts is younger
 // than twice that. It is safe to run beside transfers, and on many gateways at once.
 // What could not be deleted is told by the error, and does not stop the rest.
@@ -39,6 +40,7 @@ func (f *FS) Sweep(ctx context.Context) (Swept, error) {
 		f.sweepUploads(ctx, expired, &n.Uploads),
 		f.sweepTails(ctx, expired, &n.Tails),
 		f.sweepProbes(ctx, expired, &n.Probes),
+		f.sweepMoves(ctx, &n.Moves),
 		f.sweepOrphans(ctx, expired.Add(-f.tuning.expiry), &n.Orphans),
 	}
 	for i, err := range steps {
@@ -215,7 +217,7 @@ func (f *FS) keepHouse(ctx context.Context) {
 		case err != nil:
 			f.log.Warn("sweeping failed", "swept", n, "error", err)
 		case n != Swept{}:
-			f.log.Info("swept", "uploads", n.Uploads, "tails", n.Tails, "orphans", n.Orphans, "probes", n.Probes)
+			f.log.Info("swept", "uploads", n.Uploads, "tails", n.Tails, "orphans", n.Orphans, "moves", n.Moves, "probes", n.Probes)
 		}
 	}
 }

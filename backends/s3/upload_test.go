@@ -431,3 +431,28 @@ func TestNoReplaceLate(t *testing.T) {
 		}
 	}
 }
+
+// TestContentType: an object has the type that its name tells, in one part or many,
+// and keeps its own when it is appended to.
+func TestContentType(t *testing.T) {
+	s, f := fake(t, smallFake, smallParts)
+	for _, size := range []int{10, 300 << 10} {
+		for name, want := range map[string]string{"a.json": "application/json", "a.PNG": "image/png", "noext": "application/octet-stream"} {
+			if err := upload1(t.Context(), f, name, pattern(size), vfs.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.Header("pre/fix/" + name).Get("Content-Type"); got != want {
+				t.Errorf("%s has the type %q, want %q", name, got, want)
+			}
+			if err := f.Rename(t.Context(), name, "other.txt", vfs.RenameOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := upload1(t.Context(), f, "other.txt", []byte("more"), vfs.CreateOptions{Mode: vfs.Append}); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.Header("pre/fix/other.txt").Get("Content-Type"); got != want {
+				t.Errorf("after an append %s has the type %q, want %q", name, got, want)
+			}
+		}
+	}
+}
