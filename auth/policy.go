@@ -65,8 +65,9 @@ func needs(op vfs.Op) Permissions {
 	case vfs.OpList:
 		return List
 	case vfs.OpStat, vfs.OpSpace:
-		// What a file system is asked in passing by commands of all these letters.
-		return Enter | List | Retrieve | Rename
+		// What a file system is asked in passing by commands of every letter; those
+		// that only tell it ask OpList.
+		return ^Permissions(0)
 	case vfs.OpRead:
 		return Retrieve
 	case vfs.OpWrite, vfs.OpOverwrite, vfs.OpSymlink:

@@ -181,7 +181,12 @@ func (a *attendance) loop() bool {
 		case <-lazy.C:
 			a.read()
 		case <-a.watch:
-			a.decide(nil)
+			a.watch = nil
+			if hungUp(s.raw) { // the reader has not come to it yet
+				a.controlLost()
+			} else {
+				a.decide(nil)
+			}
 		case <-forced:
 			forced = nil
 			a.stop(errShutdown)

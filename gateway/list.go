@@ -47,7 +47,11 @@ func isNoDirectory(err error) bool {
 func (s *session) matches(c *call, yield func(*listed, error) bool) {
 	e := listed{typedDir: c.text[:strings.LastIndexByte(c.text, '/')+1]}
 	e.dir, _ = vfs.Split(c.name)
-	for info, err := range vfs.Glob(c, s.fsys, c.name) {
+	fsys := s.visible
+	if s.cfg.Uploads.ShowStaged == vfs.ShowListing {
+		fsys = s.fsys
+	}
+	for info, err := range vfs.Glob(c, fsys, c.name) {
 		e.info = info
 		if !yield(&e, err) {
 			return

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/ftpgate/ftpgate/gateway/dataconn"
 	"github.com/ftpgate/ftpgate/gateway/wire"
@@ -34,6 +35,7 @@ func (s *session) secure() bool {
 		s.log.Error("TLS handshake failed: there is no certificate any more")
 		return false
 	}
+	_ = s.raw.SetDeadline(time.Time{}) // that of commands is not that of the handshake
 	binding := dataconn.NewBinding(s.cfg.TLS.Config, s.cfg.TLS.Resumption)
 	records := &recordConn{Conn: s.raw}
 	conn, err := binding.Control(ctx, records)
@@ -63,6 +65,7 @@ func (s *session) unsecure() {
 		s.broken = true // neither TLS nor clear
 		return
 	}
+	_ = s.raw.SetDeadline(time.Time{})
 	s.conn, s.tls = records.clear(), nil
 	if err := s.in.Reset(s.conn); err != nil {
 		s.broken = true

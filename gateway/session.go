@@ -132,6 +132,11 @@ func (s *session) close() {
 	if s.release != nil {
 		s.release()
 	}
+	if !s.broken && unread(s.raw) {
+		if half, ok := s.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+			drain(s.conn) // else the last reply may be lost
+		}
+	}
 	s.conn.Close()
 	s.log.Debug("disconnected")
 }

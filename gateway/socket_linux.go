@@ -33,7 +33,26 @@ func unread(conn net.Conn) bool {
 	return n > 0
 }
 
+// hungUp reports whether the client has closed its side and nothing unread lies
+// before that.
+func hungUp(conn net.Conn) bool {
+	gone := false
+	control(conn, func(fd int) {
+		n, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		gone = n == 0 && err == nil || err == unix.ECONNRESET
+	})
+	return gone
+}
+
+// control calls f with the descriptor of the socket, which may lie below TLS.
 func control(conn net.Conn, f func(fd int)) {
+	for {
+		over, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = over.NetConn()
+	}
 	sc, ok := conn.(syscall.Conn)
 	if !ok {
 		return

@@ -14,5 +14,8 @@ func roundTrip(net.Conn) time.Duration { return 10 * time.Millisecond }
 // what is left of a Synch.
 func inlineUrgent(net.Conn) {}
 
+// hungUp leaves it to the reader to find out.
+func hungUp(net.Conn) bool { return false }
+
 // unread always drains.
 func unread(net.Conn) bool { return true }

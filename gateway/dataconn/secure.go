@@ -162,6 +162,9 @@ type eofConn struct {
 	eof bool
 }
 
+// NetConn is the connection below.
+func (c *eofConn) NetConn() net.Conn { return c.Conn }
+
 func (c *eofConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if err == io.EOF {
