@@ -16,6 +16,17 @@ type accounts struct {
 	anonymous *auth.Policy  // nil: refused
 }
 
+// mayWrite reports whether anybody may do more than read.
+func (a *accounts) mayWrite() bool {
+	writes := func(p *auth.Policy) bool { return p == nil || p.Permissions&^auth.ReadOnly != 0 }
+	for u := range a.each {
+		if writes(u.Policy) {
+			return true
+		}
+	}
+	return a.anonymous != nil && writes(a.anonymous)
+}
+
 // loadAccounts reads the users of the configuration and of the users files.
 func loadAccounts(cfg *config.Config, gate *auth.Gate) (*accounts, error) {
 	policy := &auth.Policy{Permissions: auth.ReadOnly}

@@ -80,6 +80,9 @@ func Run(ctx context.Context, opt Options) error {
 	}
 	startMessage(opt.Stdout, cfg, accounts, r.certs.First(), listeners)
 	r.warn(cfg, accounts, listeners)
+	if accounts.mayWrite() { // else the store is none of our business
+		defer r.sweep()()
+	}
 	return r.serve(ctx, listeners)
 }
 
