@@ -566,3 +566,37 @@ func TestParkCosts(t *testing.T) {
 	}
 	check("its commit", map[string]int{"UploadPart": 1, "PutObject": 1, "CompleteMultipartUpload": 1, "DeleteObject": 2})
 }
+
+// TestStagedUploads: an operator sees what waits, of whom and how much.
+func TestStagedUploads(t *testing.T) {
+	s, f := fake(t, smallFake, smallParts)
+	data := pattern(300 << 10)
+	if err := write1(t, f, "d/parked", data, vfs.CreateOptions{Owner: "ann"}).Park(); err != nil {
+		t.Fatal(err)
+	}
+	w := write1(t, f, "running", data, vfs.CreateOptions{Owner: "bob\xff"})
+	settled(w)
+	if err := upload1(t.Context(), f, "running", []byte("new"), vfs.CreateOptions{Owner: "bob\xff"}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := f.StagedUploads(t.Context())
+	if err != nil || len(got) != 2 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	for _, u := range got {
+		want := StagedUpload{Name: "d/parked", Owner: "ann", Size: int64(len(data)), Parked: true, Node: u.Node, Touched: u.Touched}
+		if u.Name == "running" {
+			want = StagedUpload{Name: "running", Owner: "bob\xff", Size: 256 << 10, Hidden: true, Node: u.Node, Touched: u.Touched}
+		}
+		if u != want || time.Since(u.Touched) > time.Hour {
+			t.Errorf("%+v, want %+v", u, want)
+		}
+	}
+	if err := w.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Discard(t.Context(), "d/parked", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	clean(t, s, "pre/fix/running")
+}

@@ -162,7 +162,16 @@ func (m *move) copyAll(ctx context.Context, source []entry) error {
 		case o == nil || o.etag != e.etag:
 			return errSourceChanged
 		}
-		return m.f.copyObject(ctx, o, m.to+e.rel, false)
+		to := m.to + e.rel
+		if !strings.HasSuffix(to, "/") || o.size > 0 {
+			return m.f.copyObject(ctx, o, to, false)
+		}
+		// A marker is written anew: versitygw copies none.
+		a, err := m.f.copied(ctx, o)
+		if err != nil {
+			return err
+		}
+		return m.f.put(ctx, to, nil, a, onlyIf{})
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
+	"time"
 
 	"github.com/ftpgate/ftpgate/vfs"
 )
@@ -141,4 +142,37 @@ func (f *FS) dropStagedIn(ctx context.Context, dirKey string) error {
 		return err
 	}
 	return f.void(ctx, all)
+}
+
+// StagedUpload is what an operator sees of an upload that waits to be resumed, or
+// that runs.
+type StagedUpload struct {
+	Name, Owner string
+	Size        int64 // bytes that are safe in the store
+	Parked      bool  // else it runs, or its gateway was killed
+	Hidden      bool  // its owner began the name anew meanwhile
+	Node        string
+	Touched     time.Time
+}
+
+// StagedUploads lists the uploads of all owners, the one touched last first.
+func (f *FS) StagedUploads(ctx context.Context) ([]StagedUpload, error) {
+	all, err := f.records(ctx, f.prefix+manifestDir)
+	if err != nil {
+		return nil, f.fail(ctx, "staged", ".", err)
+	}
+	var out []StagedUpload
+	for _, r := range all {
+		d, err := r.durable(ctx)
+		switch {
+		case err != nil:
+			return nil, f.fail(ctx, "staged", r.Key, err)
+		case d == nil: // it has just ended, or the store has dropped its parts
+			continue
+		}
+		out = append(out, StagedUpload{
+			Name: r.Key, Owner: string(r.Owner), Size: d.size(), Parked: r.Parked, Hidden: r.Void, Node: r.Node, Touched: r.Touched,
+		})
+	}
+	return out, nil
 }

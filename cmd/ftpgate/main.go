@@ -105,7 +105,7 @@ func (p surroundings) rootCommand() *cobra.Command {
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(p.serveCommand(), p.passwdCommand(), p.versionCommand())
+	root.AddCommand(p.serveCommand(), p.passwdCommand(), p.s3Command(), p.versionCommand())
 	return root
 }
 
