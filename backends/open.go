@@ -16,6 +16,7 @@ import (
 	"github.com/ftpgate/ftpgate/backends/local"
 	"github.com/ftpgate/ftpgate/backends/memory"
 	"github.com/ftpgate/ftpgate/backends/s3"
+	"github.com/ftpgate/ftpgate/backends/sftp"
 	"github.com/ftpgate/ftpgate/vfs"
 )
 
@@ -31,12 +32,13 @@ func schemes() []scheme {
 		{"file", "file:///directory", row(local.OptionsFromURL, openLocal)},
 		{"mem", "mem:", row(memoryOptions, openMemory)},
 		{"s3", "s3://bucket/prefix", row(s3.OptionsFromURL, s3.Open)},
+		{"sftp", "sftp://user@host:port/directory", row(sftp.OptionsFromURL, sftp.Open)},
 	}
 }
 
-// Open opens the store that rawURL names: a URL with one of the schemes file, mem
-// and s3, or the plain path of a directory, in which no character has a meaning of
-// its own. What is wrong with it is an error of one line that says what to write
+// Open opens the store that rawURL names: a URL with one of the schemes file, mem,
+// s3 and sftp, or the plain path of a directory, in which no character has a meaning
+// of its own. What is wrong with it is an error of one line that says what to write
 // instead, and never holds a password. The Closer releases the store when no FS
 // made of it is used any more. ctx governs Open alone.
 func Open(ctx context.Context, rawURL string) (vfs.FS, io.Closer, error) {

@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
@@ -31,8 +33,9 @@ func (o Options) knownHostsFiles() (files []string, own string) {
 	return files, files[0]
 }
 
-// hostKeys returns the check of the server's key, and the algorithms of the keys
-// that are known; none: the server is unknown.
+// hostKeys returns the check of the server's key, and the algorithms to ask for:
+// those of the keys that are known. An unknown server is asked for a key that can be
+// accepted, and not for a certificate.
 func (o Options) hostKeys() (check ssh.HostKeyCallback, algorithms []string, err error) {
 	files, own := o.knownHostsFiles()
 	var there []string
@@ -51,7 +54,10 @@ func (o Options) hostKeys() (check ssh.HostKeyCallback, algorithms []string, err
 	check = func(host string, remote net.Addr, key ssh.PublicKey) error {
 		return judge(known(host, remote, key), host, key, own)
 	}
-	return check, db.HostKeyAlgorithms(o.address()), nil
+	if algorithms = db.HostKeyAlgorithms(o.address()); len(algorithms) == 0 {
+		algorithms = slices.DeleteFunc(ssh.SupportedAlgorithms().HostKeys, func(name string) bool { return strings.Contains(name, "-cert-") })
+	}
+	return check, algorithms, nil
 }
 
 // judge turns what the files say of a key into what to do about it.

@@ -81,6 +81,13 @@ func (s *server) writeKnown(t testing.TB, key ssh.PublicKey) {
 	}
 }
 
+// configure changes what new connections meet.
+func (s *server) configure(change func(*ssh.ServerConfig)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.config)
+}
+
 func (s *server) address() string { return s.listener.Addr().String() }
 
 func (s *server) listen(t testing.TB, address string) {
@@ -138,13 +145,14 @@ func (s *server) serve(c net.Conn) {
 	s.mu.Lock()
 	s.conns[c] = true
 	s.accepted++
+	config := s.config
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
 	}()
-	conn, channels, requests, err := ssh.NewServerConn(c, &s.config)
+	conn, channels, requests, err := ssh.NewServerConn(c, &config)
 	if err != nil {
 		return
 	}

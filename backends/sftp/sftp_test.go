@@ -26,16 +26,12 @@ func open(t testing.TB, o Options) *FS {
 	return f
 }
 
-// harness serves new directories of the server; change may alter the options.
-func (s *server) harness(change func(*Options)) vfstest.Harness {
+// harness serves new directories of the server, each by connections of its own.
+func (s *server) harness() vfstest.Harness {
 	var mu sync.Mutex
 	dirs := map[vfs.FS]string{}
 	serve := func(t *testing.T, dir string) vfs.FS {
-		o := s.options(dir)
-		if change != nil {
-			change(&o)
-		}
-		f := open(t, o)
+		f := open(t, s.options(dir))
 		mu.Lock()
 		defer mu.Unlock()
 		dirs[f] = dir
@@ -53,5 +49,5 @@ func (s *server) harness(change func(*Options)) vfstest.Harness {
 }
 
 func TestContract(t *testing.T) {
-	vfstest.Run(t, newServer(t).harness(nil))
+	vfstest.Run(t, newServer(t).harness())
 }

@@ -58,34 +58,35 @@ func holds(t testing.TB, path string, want []byte) {
 	}
 }
 
-// TestPoorServers runs the contract over servers that lack one thing or another.
+// TestPoorServers runs the contract over servers that lack what the first version of
+// SFTP did not have, and over one whose disk has no hard links.
 func TestPoorServers(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		hidden []string
-		judge  func(kind byte, body []byte) verdict
-		change func(*Options)
-		lacks  vfs.Caps
-	}{
-		{
-			name: "nothing but the draft", hidden: []string{extPosixRename, extHardlink, extStatVFS},
-			judge: failing(packetSymlink, "", packetSetstat, ""), change: func(o *Options) { o.RemoveFirst = true },
-			lacks: vfs.AtomicCommit | vfs.AtomicRename | vfs.CanNoReplace | vfs.CanSpace | vfs.CanSymlink | vfs.CanSetMode | vfs.CanSetModTime,
-		},
-		{name: "hard links that fail", judge: failing(packetExtended, extHardlink), lacks: vfs.CanNoReplace},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := newServer(t)
-			f := s.faulty()
-			f.hidden = c.hidden
-			f.set(c.judge)
-			h := s.harness(c.change)
-			if has := h.New(t).Caps(); has&c.lacks != 0 {
-				t.Errorf("the server can't %v, and Caps has %v", has&c.lacks, has)
-			}
-			h.MaxEntries, h.Large, h.ModelSteps = 300, 300_000, 100
-			vfstest.Run(t, h)
-		})
+	s := newServer(t)
+	faults := s.faulty()
+	faults.hidden = []string{extPosixRename, extHardlink, extStatVFS}
+	faults.set(failing(packetSymlink, "", packetSetstat, ""))
+	top := t.TempDir()
+	o := s.options(top)
+	o.RemoveFirst = true
+	f := open(t, o)
+	if has := f.Caps() & (vfs.AtomicCommit | vfs.AtomicRename | vfs.CanNoReplace | vfs.CanSpace | vfs.CanSymlink | vfs.CanSetMode | vfs.CanSetModTime); has != 0 {
+		t.Errorf("the server can't %v, and Caps has %v", has, f.Caps())
+	}
+	vfstest.Run(t, vfstest.Harness{MaxEntries: 200, Large: 200_000, ModelSteps: 100, New: func(t *testing.T) vfs.FS {
+		dir, err := os.MkdirTemp(top, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		sub, err := f.Sub(filepath.Base(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return sub
+	}})
+	faults.hidden = nil
+	faults.set(failing(packetExtended, extHardlink))
+	if f := open(t, s.options(t.TempDir())); f.Caps().Has(vfs.CanNoReplace) || !f.Caps().Has(vfs.AtomicCommit|vfs.CanSymlink) {
+		t.Errorf("on a disk without hard links Caps has %v", f.Caps())
 	}
 }
 
