@@ -140,11 +140,25 @@ func (d *download) account(n int) {
 	switch {
 	case d.waited*2 > elapsed && slow || d.f.tuning.eager:
 		d.streams = min(d.streams+1, maxStreams)
-	case d.waited*10 < elapsed:
+	case d.waited*10 < elapsed && d.running() == 0: // else it only takes what had gathered
 		d.streams = max(d.streams-1, 1)
 	}
 	d.began, d.waited, d.took = time.Now(), 0, 0
 	d.reach()
+}
+
+// running is how many requests are not done: the plain one counts while segments
+// depend on it.
+func (d *download) running() (n int) {
+	if d.stream.pos < d.stream.end && !d.alone() {
+		n++
+	}
+	for _, g := range d.ahead {
+		if !g.done() {
+			n++
+		}
+	}
+	return n
 }
 
 // reach requests what there are streams and memory for.
@@ -152,17 +166,9 @@ func (d *download) reach() {
 	if d.streams == 1 {
 		return
 	}
+	running := d.running()
 	if d.alone() { // the plain request goes up to the first segment
-		d.next = d.stream.pos + d.size
-	}
-	running := 0
-	if d.stream.pos < d.stream.end {
-		running++
-	}
-	for _, g := range d.ahead {
-		if !g.done() {
-			running++
-		}
+		d.next, running = d.stream.pos+d.size, 1
 	}
 	for ; running < d.streams && len(d.ahead) <= d.streams && d.next < d.end; running++ {
 		size := min(d.size, d.end-d.next)
