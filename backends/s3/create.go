@@ -27,7 +27,7 @@ func (f *FS) Create(ctx context.Context, name string, opt vfs.CreateOptions) (vf
 	if key == f.prefix {
 		return nil, vfs.PathError("create", name, vfs.ErrIsDir)
 	}
-	u := &upload{f: f, name: name, key: key, owner: opt.Owner, once: opt.NoReplace, first: 1, attrs: newObject(key)}
+	u := &upload{f: f, name: name, key: key, owner: opt.Owner, once: opt.NoReplace, first: 1, attrs: newObject(key), done: make(chan struct{})}
 	what, staged, err := f.before(ctx, u, opt)
 	switch {
 	case err != nil:
@@ -55,6 +55,7 @@ func (f *FS) Create(ctx context.Context, name string, opt vfs.CreateOptions) (vf
 // before looks at the place of a new upload: what stands there and what its owner
 // has staged. Uploads of the owner's that look dead are parked first.
 func (f *FS) before(ctx context.Context, u *upload, opt vfs.CreateOptions) (what found, staged []*record, err error) {
+	f.settle(ctx, u.key, u.owner)
 	if opt.Mode != vfs.Replace && u.parkable() {
 		if err := f.takeOver(u.key, u.owner); err != nil {
 			return what, nil, err

@@ -9,6 +9,7 @@ import (
 
 // Park keeps what arrived for the owner.
 func (u *upload) Park() error {
+	u.ending.Store(true)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.ended {

@@ -600,3 +600,33 @@ func TestStagedUploads(t *testing.T) {
 	}
 	clean(t, s, "pre/fix/running")
 }
+
+// TestResumeAtOnce: a client that was cut off and comes back before its old session
+// is parked finds its upload all the same.
+func TestResumeAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f, end := bubble(t, smallFake, smallParts)
+		defer end()
+		data := pattern(1 << 20)
+		w := write1(t, f, "file", data[:300<<10], vfs.CreateOptions{Owner: "ann"})
+		settled(w)
+		s.Inject(s3fake.Fault{Op: "PutObject", Do: func() { time.Sleep(3 * time.Second) }})
+		parked := make(chan error)
+		go func() { parked <- w.Park() }()
+		synctest.Wait()
+		at := told(t, f, "file", "ann")
+		if err := <-parked; err != nil {
+			t.Fatal(err)
+		}
+		if at != 300<<10-1 {
+			t.Errorf("told %d, want %d", at, 300<<10-1)
+		}
+		if err := write1(t, f, "file", data[at:], resumeAt(at)).Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := s.Get("pre/fix/file"); !bytes.Equal(got, data) {
+			t.Error("the object has other bytes")
+		}
+		clean(t, s, "pre/fix/file")
+	})
+}

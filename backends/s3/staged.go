@@ -43,6 +43,7 @@ func (f *FS) StatStaged(ctx context.Context, name, owner string) (fs.FileInfo, e
 	if err != nil {
 		return nil, err
 	}
+	f.settle(ctx, key, owner)
 	staged, err := f.claimed(ctx, key, owner)
 	if err != nil {
 		return nil, f.fail(ctx, "stat", name, err)
@@ -106,6 +107,7 @@ func (f *FS) Discard(ctx context.Context, name, owner string) error {
 	if err != nil {
 		return err
 	}
+	f.settle(ctx, key, owner)
 	staged, err := f.claimed(ctx, key, owner)
 	if err != nil {
 		return f.fail(ctx, "remove", name, err)

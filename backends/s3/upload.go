@@ -29,6 +29,8 @@ type upload struct {
 	offset    int64 // where the first byte goes
 	continues bool  // holds the complete file's place in writers
 	waiting   atomic.Int64
+	ending    atomic.Bool   // its last byte has come
+	done      chan struct{} // closed at the end
 
 	mu      sync.Mutex
 	part    *part      // the one that fills; nil before its first byte
@@ -248,6 +250,7 @@ func (u *upload) ReadFrom(r io.Reader) (int64, error) {
 
 // Sync sends the last part ahead of Commit, if there is more than one.
 func (u *upload) Sync() error {
+	u.ending.Store(true)
 	u.enter()
 	defer u.leave()
 	if u.ended || u.synced {
@@ -276,6 +279,7 @@ func (u *upload) drain() error {
 // Commit makes the file visible. An upload that the store could not finish is
 // parked, if it may be.
 func (u *upload) Commit() error {
+	u.ending.Store(true)
 	u.enter()
 	defer u.leave()
 	if u.ended {
@@ -365,6 +369,7 @@ func (u *upload) condition() (onlyIf, error) {
 
 // Abort leaves no trace.
 func (u *upload) Abort() error {
+	u.ending.Store(true)
 	u.enter()
 	defer u.leave()
 	if u.ended {
@@ -423,4 +428,5 @@ func (u *upload) release() {
 	}
 	u.part, u.last = nil, nil
 	u.f.running.remove(u)
+	close(u.done)
 }

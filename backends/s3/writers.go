@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -88,6 +89,22 @@ func (u *upload) quietFor(d time.Duration) bool {
 // alive reports whether one of the owner's uploads of a key is alive here.
 func (f *FS) alive(key, owner string) bool {
 	return slices.ContainsFunc(f.running.of(key, owner), func(u *upload) bool { return !u.quietFor(f.tuning.quiet) })
+}
+
+// settle waits for the owner's uploads of a key that are just being ended: a client
+// that was cut off comes back faster than its old session is parked.
+func (f *FS) settle(ctx context.Context, key, owner string) {
+	ctx, cancel := context.WithTimeout(ctx, f.tuning.cleanup)
+	defer cancel()
+	for _, u := range f.running.of(key, owner) {
+		if !u.ending.Load() {
+			continue
+		}
+		select {
+		case <-u.done:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // takeOver parks the owner's uploads of a key that look dead. vfs.ErrBusy says that
