@@ -81,11 +81,7 @@ func pythonClient() client {
 
 // pythonMethods calls every method of ftplib.FTP; the script checks the answers.
 func pythonMethods(t *testing.T, j *job) {
-	resumes := "resumes"
-	if !j.site.resumes {
-		resumes = "starts over"
-	}
-	said, err := j.ftplib("methods", j.dir+"-methods", filepath.Join(j.home, "local", "plain.bin"), resumes)
+	said, err := j.ftplib("methods", j.dir+"-methods", filepath.Join(j.home, "local", "plain.bin"))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said)
 	}

@@ -34,9 +34,6 @@ type backDoor interface {
 // storage is one kind of storage behind a gateway.
 type storage struct {
 	name string
-	// resumes says that complete files can be appended to and written from an
-	// offset; S3 can't yet.
-	resumes bool
 	// large is the size in bytes of the largest file that the clients send: more
 	// than one part of a multipart upload on S3.
 	large int
@@ -47,10 +44,10 @@ type storage struct {
 
 func storages() []storage {
 	return []storage{
-		{name: "memory", resumes: true, large: 1<<20 + 7, open: func(*testing.T) (string, []string, backDoor) {
+		{name: "memory", large: 1<<20 + 7, open: func(*testing.T) (string, []string, backDoor) {
 			return "mem:", nil, nil
 		}},
-		{name: "local", resumes: true, large: 1<<20 + 7, open: func(t *testing.T) (string, []string, backDoor) {
+		{name: "local", large: 1<<20 + 7, open: func(t *testing.T) (string, []string, backDoor) {
 			dir := t.TempDir()
 			return "file://" + dir, nil, disk{dir}
 		}},

@@ -21,8 +21,8 @@ const streamed = 48 << 20
 const pieces = 1 << 20
 
 // TestVanish kills clients with SIGKILL in the middle of STOR: nothing becomes
-// visible, what was there before stays whole, and S3 holds no multipart upload. Where the
-// store parks, the client's next run goes on where the first was killed.
+// visible, what was there before stays whole, the client's next run goes on where
+// the first was killed, and when that is over S3 holds no multipart upload.
 func TestVanish(t *testing.T) {
 	for _, b := range storages() {
 		t.Run(b.name, func(t *testing.T) {
@@ -42,16 +42,19 @@ func TestVanish(t *testing.T) {
 							t.Fatal(err)
 						}
 						s.visible(t, "d", old)
-						if door, ok := s.door.(bucket); ok {
-							if open := door.uploads(t); len(open) > 0 {
-								t.Errorf("multipart uploads are left: %q", open)
-							}
-						}
 						if strings.HasPrefix(target, "new") {
 							s.curlResumes(t, "d/"+target, data)
 							s.remove(t, "d/"+target)
 						}
 					})
+				}
+			}
+			// Deleting the name voids the upload that is parked under it.
+			s.remove(t, "d/taken.bin")
+			s.visible(t, "d", tree{})
+			if door, ok := s.door.(bucket); ok {
+				if open := door.uploads(t); len(open) > 0 {
+					t.Errorf("multipart uploads are left: %q", open)
 				}
 			}
 		})
@@ -131,8 +134,8 @@ func (s *site) curlResumes(t *testing.T, target string, data []byte) {
 	if err != nil {
 		t.Fatalf("curl -C -: %v\n%s", err, said)
 	}
-	if resumed := strings.Contains(said, "> APPE "); resumed != s.resumes {
-		t.Errorf("curl resumed: %v, want %v\n%s", resumed, s.resumes, said)
+	if !strings.Contains(said, "> APPE ") {
+		t.Errorf("curl did not resume:\n%s", said)
 	}
 	dir, base := filepath.Split(target)
 	s.door.fetch(t, strings.TrimSuffix(dir, "/")).only(base).mustEqual(t, "after curl -C -", tree{base: data})
