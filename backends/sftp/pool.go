@@ -189,7 +189,7 @@ func (l *line) get(ctx context.Context) (*conn, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	if err, rest := p.breaker.open(); err != nil {
+	if rest, err := p.breaker.open(); err != nil {
 		return nil, &unreachable{p.opt.address(), err, rest}
 	}
 	c, err := p.dial(ctx)
@@ -226,13 +226,13 @@ type breaker struct {
 }
 
 // open returns the last failure and for how long it stands.
-func (b *breaker) open() (error, time.Duration) {
+func (b *breaker) open() (rest time.Duration, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if rest := time.Until(b.until); b.err != nil && rest > 0 {
-		return b.err, rest
+		return rest, b.err
 	}
-	return nil, 0
+	return 0, nil
 }
 
 func (b *breaker) fail(err error) {
@@ -253,7 +253,7 @@ func (b *breaker) succeed() {
 // wait waits until the breaker lets the next try through, and at least for the
 // first pause.
 func (b *breaker) wait(ctx context.Context) error {
-	_, rest := b.open()
+	rest, _ := b.open()
 	t := time.NewTimer(max(rest, b.first))
 	defer t.Stop()
 	select {
