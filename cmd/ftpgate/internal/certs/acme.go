@@ -222,7 +222,7 @@ func (a *ACME) obtain(ctx context.Context, domain string) (*tls.Certificate, err
 	if err != nil {
 		return nil, err
 	}
-	chain, _, err := a.client.CreateOrderCert(ctx, order.FinalizeURL, csr, true)
+	chain, _, err := a.client.CreateCertFromOrder(ctx, order, csr, true)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate: %w", err)
 	}
