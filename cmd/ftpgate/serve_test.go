@@ -175,7 +175,7 @@ func TestServeErrors(t *testing.T) {
 		status int
 		want   string
 	}{
-		{[]string{"gopher://x"}, 1, "there is no storage of the kind gopher://: write file:///directory, mem:, s3://bucket/prefix, or the path of a directory"},
+		{[]string{"gopher://x"}, 1, "there is no storage of the kind gopher://: write file:///directory, mem:, s3://bucket/prefix, sftp://user@host:port/directory, or the path of a directory"},
 		{[]string{"s3://"}, 1, "s3:: the bucket is missing; write s3://BUCKET/PREFIX"},
 		{[]string{"missing"}, 1, "the directory missing does not exist: create it, or give another one"},
 		{[]string{"file"}, 1, "file is not a directory: give the directory to serve"},
