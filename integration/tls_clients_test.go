@@ -211,6 +211,7 @@ func TestTLSClients(t *testing.T) {
 	pki := newTLSFiles(t)
 	for _, b := range storages() {
 		t.Run(b.name, func(t *testing.T) {
+			t.Parallel()
 			s := startTLSSite(t, b, pki)
 			for _, c := range tlsClients() {
 				for _, implicit := range []bool{false, true} {
