@@ -18,7 +18,7 @@ import (
 
 const (
 	startTime = 30 * time.Second // to become ready, on a busy machine
-	stopTime  = 20 * time.Second // to drain after SIGTERM
+	stopTime  = 3 * time.Minute  // to drain after SIGTERM, and to remove what a campaign stored
 	// keptOutput bounds what is remembered of a child's output, from its start.
 	keptOutput = 64 << 20
 )
