@@ -67,6 +67,7 @@ func TestSFTPContract(t *testing.T) {
 		return fsys
 	}
 	vfstest.Run(t, vfstest.Harness{
+		MaxEntries: 1001,
 		New: func(t *testing.T) vfs.FS {
 			path, err := os.MkdirTemp(top, "")
 			if err != nil {

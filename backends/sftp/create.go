@@ -114,8 +114,8 @@ func (w *writer) beginFresh() error {
 	}
 	ctx, f := w.ctx, w.fs
 	return f.pool.ask(ctx, false, func(c *wire) error {
-		parked := c.remove(ctx, f.path(w.at.beside(parkedName(w.owner, w.at.base))))
-		link := c.remove(ctx, f.path(w.at.beside(linkName(w.owner, w.at.base))))
+		parked := c.remove(ctx, f.path(w.parkedAt()))
+		link := c.remove(ctx, f.path(w.link()))
 		err := w.open(runningName(), true)
 		for _, s := range []sent{parked, link} {
 			if gone := s.status(ctx); err == nil && gone != nil && !errors.Is(gone, fs.ErrNotExist) {
@@ -247,11 +247,10 @@ func (w *writer) claim() error {
 	base := runningName()
 	stage := w.at.beside(base)
 	w.register(stage)
-	parked := f.path(w.at.beside(parkedName(w.owner, w.at.base)))
+	parked := f.path(w.parkedAt())
 	if err := f.pool.ask(ctx, false, func(c *wire) error {
 		if f.links() {
-			w.linked = true
-			f.pointTo(ctx, c, base, w.at.beside(linkName(w.owner, w.at.base)))
+			_ = w.pointTo(ctx, c)
 		}
 		err := f.move(ctx, c, parked, f.path(stage)).status(ctx)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -265,9 +264,10 @@ func (w *writer) claim() error {
 	return w.open(base, false)
 }
 
-// takeOver goes on with what a process left that died, or that perhaps still runs
-// at another gateway. So what it left is copied: then nobody else writes to the copy, and
-// whoever still writes to the original can't commit it.
+// takeOver goes on with what a connection left that broke, or a process that died,
+// or one that perhaps still runs at another gateway. So what is there is copied: then
+// nobody else writes to the copy, and whoever still writes to the original can't
+// commit it.
 func (w *writer) takeOver(st stagedUpload) error {
 	base := runningName()
 	if err := w.open(base, true); err != nil {
@@ -278,9 +278,7 @@ func (w *writer) takeOver(st stagedUpload) error {
 	}
 	ctx, f := w.ctx, w.fs
 	return f.pool.ask(ctx, false, func(c *wire) error {
-		w.linked = true
-		_, base := vfs.Split(w.stage)
-		f.pointTo(ctx, c, base, w.at.beside(linkName(w.owner, w.at.base)))
+		_ = w.pointTo(ctx, c)
 		err := c.remove(ctx, f.path(w.at.beside(st.left))).status(ctx)
 		if errors.Is(err, fs.ErrNotExist) {
 			return vfs.ErrBusy // it was committed, or somebody was faster

@@ -57,16 +57,18 @@ func (w *writer) forgetStaged(ctx context.Context, c *wire) {
 	}
 	w.pointed()
 	if w.linked {
-		c.forget(ctx, newRequest(packetRemove).str(w.fs.path(w.at.beside(linkName(w.owner, w.at.base)))))
+		c.forget(ctx, newRequest(packetRemove).str(w.fs.path(w.link())))
 	}
-	c.forget(ctx, newRequest(packetRemove).str(w.fs.path(w.at.beside(parkedName(w.owner, w.at.base)))))
+	c.forget(ctx, newRequest(packetRemove).str(w.fs.path(w.parkedAt())))
 }
 
-// pointed waits until the link is made, if one is being made.
-func (w *writer) pointed() {
+// pointed waits until the link is made, if one is being made, and reports whether
+// that is sure.
+func (w *writer) pointed() bool {
 	if w.linking != nil {
-		<-w.linking
+		w.sure, w.linking = <-w.linking == nil, nil
 	}
+	return w.sure
 }
 
 // park keeps what arrived, or drops the upload where that is nothing new.
@@ -76,21 +78,20 @@ func (w *writer) park() error {
 		return errors.ErrUnsupported
 	}
 	there, exact := w.settle()
-	if !w.resumed && there <= w.offset {
+	if exact && !w.resumed && there <= w.offset {
 		return w.drop()
 	}
 	ctx, cancel := w.fs.detached(w.ctx)
 	defer cancel()
-	if !exact {
-		if err := w.trim(ctx, there); err != nil {
-			return err
-		}
+	if exact {
+		return w.fs.pool.persist(ctx, w.toParked(ctx))
 	}
-	return w.fs.pool.persist(ctx, w.toParked(ctx))
+	return w.leave(ctx, there)
 }
 
 // settle ends the stream and closes the file. It returns how many bytes the server
-// confirmed, and whether the file surely has just these.
+// confirmed, and whether the file surely has just these, with nothing under way that
+// could still change it.
 func (w *writer) settle() (there int64, exact bool) {
 	switch {
 	case w.session == nil: // after Sync
@@ -104,7 +105,7 @@ func (w *writer) settle() (there int64, exact bool) {
 	if w.stream != nil {
 		there = w.stream.acked
 	}
-	if err != nil {
+	if err != nil && w.fs.facts.openssh { // which does one thing after the other
 		err = w.session.call(func() error { return w.file.Truncate(there) })
 	}
 	if err == nil {
@@ -116,41 +117,43 @@ func (w *writer) settle() (there int64, exact bool) {
 	return there, err == nil
 }
 
-// trim makes the file, whose connection broke, have no more than there bytes.
-func (w *writer) trim(ctx context.Context, there int64) error {
-	path := w.fs.path(w.stage)
-	return w.fs.pool.persist(ctx, func(c *wire) error {
-		st, err := c.lstat(ctx, path).attrs(ctx)
+// leave parks an upload whose connection broke. What was sent on it may reach the
+// server long after, from wherever it is held up. So the file keeps the name of one
+// that perhaps still runs, and is taken over by copying. Where the server can't do that,
+// the file goes on to be used itself, which is only wrong if such late bytes differ
+// from those that the client sends again.
+func (w *writer) leave(ctx context.Context, there int64) error {
+	f := w.fs
+	stage := f.path(w.stage)
+	return f.pool.persist(ctx, func(c *wire) error {
+		st, err := c.lstat(ctx, stage).attrs(ctx)
 		switch {
 		case err != nil:
 			return err
 		case !st.exists:
 			return fs.ErrNotExist
-		case st.size > there:
-			if err := c.truncate(ctx, path, there).status(ctx); err != nil {
+		case !w.resumed && st.size <= w.offset:
+			return w.remove(ctx)(c)
+		}
+		if f.links() {
+			if w.pointed() {
+				return nil
+			}
+			return w.pointTo(ctx, c)
+		}
+		if !f.facts.openssh && st.size > there { // elsewhere there may be gaps
+			if err := c.truncate(ctx, stage, there).status(ctx); err != nil {
 				return err
 			}
 		}
-		if w.fs.opt.NoSync || !w.fs.facts.fsync {
-			return nil
-		}
-		h, err := c.open(ctx, path, openWrite).handle(ctx)
-		if err != nil {
-			return err
-		}
-		defer c.forget(ctx, newRequest(packetClose).str(h))
-		a, err := c.fsync(ctx, h).waitFor(ctx, w.fs.opt.tuning.slow)
-		if err == nil {
-			err = a.err(packetStatus)
-		}
-		return err
+		return w.toParked(ctx)(c)
 	})
 }
 
 // toParked gives the upload its parked name. It may be done twice.
 func (w *writer) toParked(ctx context.Context) func(*wire) error {
 	f := w.fs
-	from, to := f.path(w.stage), f.path(w.at.beside(parkedName(w.owner, w.at.base)))
+	from, to := f.path(w.stage), f.path(w.parkedAt())
 	tried := false
 	return func(c *wire) error {
 		if tried {
@@ -173,7 +176,7 @@ func (w *writer) toParked(ctx context.Context) func(*wire) error {
 			_, err = gone.status(ctx), moved.status(ctx)
 		}
 		if w.pointed(); err == nil && w.linked {
-			c.forget(ctx, newRequest(packetRemove).str(f.path(w.at.beside(linkName(w.owner, w.at.base)))))
+			c.forget(ctx, newRequest(packetRemove).str(f.path(w.link())))
 		}
 		return err
 	}
@@ -193,7 +196,7 @@ func (w *writer) remove(ctx context.Context) func(*wire) error {
 	w.pointed()
 	return func(c *wire) error {
 		if w.linked {
-			c.forget(ctx, newRequest(packetRemove).str(f.path(w.at.beside(linkName(w.owner, w.at.base)))))
+			c.forget(ctx, newRequest(packetRemove).str(f.path(w.link())))
 		}
 		err := c.remove(ctx, f.path(w.stage)).status(ctx)
 		if errors.Is(err, fs.ErrNotExist) {

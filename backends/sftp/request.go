@@ -89,10 +89,6 @@ func (w *wire) opendir(ctx context.Context, path string) sent {
 	return w.send(ctx, newRequest(packetOpendir).str(path))
 }
 
-func (w *wire) fsync(ctx context.Context, handle string) sent {
-	return w.send(ctx, extended(extFsync).str(handle))
-}
-
 // has reports whether the server has an extension.
 func (w *wire) has(name string) bool {
 	_, ok := w.ext[name]

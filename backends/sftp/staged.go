@@ -26,13 +26,32 @@ func resumeAt(arrived int64) int64 { return arrived - 1 }
 // only be taken over by copying.
 func (s *shared) links() bool { return s.facts.symlink && s.facts.copyData }
 
-// pointTo makes the plain name link lead to the hidden file base beside it.
-// Without it an upload can't be resumed after a crash, which is no error.
-func (s *shared) pointTo(ctx context.Context, c *wire, base, link string) {
-	path := s.path(link)
-	gone, made := c.remove(ctx, path), c.symlink(ctx, base, path)
-	_ = gone.status(ctx)
-	_ = made.status(ctx)
+// pointTo makes the link by which the upload is found if this process dies, or its
+// connection breaks. Without it, it can't be resumed then.
+func (w *writer) pointTo(ctx context.Context, c *wire) error {
+	w.linked = true
+	_, base := vfs.Split(w.stage)
+	err := makeLink(ctx, c, base, w.fs.path(w.link()))
+	w.sure = err == nil
+	return err
+}
+
+// link is the plain name of the link to the upload.
+func (w *writer) link() string { return w.at.beside(linkName(w.owner, w.at.base)) }
+
+// parkedAt is the plain name under which the upload is parked.
+func (w *writer) parkedAt() string { return w.at.beside(parkedName(w.owner, w.at.base)) }
+
+// makeLink makes path lead to base, whatever it led to before. It removes nothing
+// without need: a request that is held up could hit the link of a later try.
+func makeLink(ctx context.Context, c *wire, base, path string) error {
+	err := c.symlink(ctx, base, path).status(ctx)
+	if failure(err) || errors.Is(err, fs.ErrExist) {
+		gone, made := c.remove(ctx, path), c.symlink(ctx, base, path)
+		_ = gone.status(ctx)
+		err = made.status(ctx)
+	}
+	return err
 }
 
 // staged looks for the owner's upload to p.

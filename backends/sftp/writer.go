@@ -35,9 +35,10 @@ type writer struct {
 	claimed bool // it was parked, and is to be parked again if Create fails
 	arrived bool // a byte, or the readiness for one
 
-	linked  bool
-	linking chan struct{} // closed when the link is made
-	err     error         // of the store; nothing can follow it without a gap
+	linked  bool       // the link to the upload is there, or may be
+	sure    bool       // it is there
+	linking chan error // of making it
+	err     error      // of the store; nothing can follow it without a gap
 	synced  bool
 	ended   bool
 }
@@ -110,7 +111,7 @@ func (w *writer) put(p []byte) (int, error) {
 	defer w.session.watch()()
 	n, err := w.stream.in.Write(p)
 	w.size += int64(n)
-	if w.linking == nil && !w.linked && w.owner != "" && w.size-w.offset >= w.fs.opt.tuning.point && w.fs.links() {
+	if !w.linked && w.owner != "" && w.size-w.offset >= w.fs.opt.tuning.point && w.fs.links() {
 		w.point()
 	}
 	return n, err
@@ -120,14 +121,11 @@ func (w *writer) put(p []byte) (int, error) {
 func (w *writer) point() {
 	f, ctx := w.fs, w.ctx
 	_, base := vfs.Split(w.stage)
-	link := w.at.beside(linkName(w.owner, w.at.base))
-	w.linking, w.linked = make(chan struct{}), true
+	path := f.path(w.link())
+	made := make(chan error, 1)
+	w.linking, w.linked = made, true
 	f.pool.run(func() {
-		defer close(w.linking)
-		_ = f.pool.ask(ctx, false, func(c *wire) error {
-			f.pointTo(ctx, c, base, link)
-			return nil
-		})
+		made <- f.pool.ask(ctx, false, func(c *wire) error { return makeLink(ctx, c, base, path) })
 	})
 }
 
