@@ -45,8 +45,11 @@ var (
 // Target checks where a client wants to be dialled, and returns where to dial: a
 // link-local address gets the zone of the client's. It refuses what would make the
 // server attack others for the client (RFC 2577 3): a foreign address, a port below
-// 1024.
+// 1024. The unspecified address, which lftp sends over IPv6, means the client itself.
 func (p PeerCheck) Target(target, client netip.AddrPort) (netip.AddrPort, error) {
+	if target.Addr().IsUnspecified() {
+		target = netip.AddrPortFrom(client.Addr(), target.Port())
+	}
 	switch {
 	case !p.Allows(target.Addr(), client.Addr()):
 		return netip.AddrPort{}, ErrForeignAddress
