@@ -1,3 +1,5 @@
+//go:build campaign
+
 package integration
 
 import (
@@ -492,12 +494,14 @@ func TestSFTPGateway(t *testing.T) {
 			if size := hiddenBytes(dir); size > int64(len(data))/2 {
 				return
 			} else if time.Now().After(deadline) {
-				t.Fatalf("only %d bytes arrive", size)
+				t.Fatalf("only %d bytes arrive\n%s", size, gateway.Output())
 			}
 		}
 	}
 	for _, victim := range []string{"the gateway", "the server"} {
 		slow := upload("--limit-rate", "12M")
+		var said bytes.Buffer
+		slow.Stdout, slow.Stderr = &said, &said
 		if err := slow.Start(); err != nil {
 			t.Fatal(err)
 		}
