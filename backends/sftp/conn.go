@@ -201,13 +201,17 @@ func (c *conn) channel(keep int) (ssh.Channel, error) {
 	return ch, nil
 }
 
-// refused notes how many sessions the server allows.
+// refused notes how many sessions the server allows, or that the connection has
+// ended.
 func (c *conn) refused(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open--
 	var full *ssh.OpenChannelError
-	if errors.As(err, &full) && c.open > 0 {
+	switch {
+	case !errors.As(err, &full):
+		c.kill(errLost)
+	case c.open > 0:
 		c.limit = c.open
 	}
 }

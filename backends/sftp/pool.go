@@ -65,30 +65,32 @@ func (p *pool) close() {
 
 // metadata returns the wire of the first connection.
 func (p *pool) metadata(ctx context.Context) (*wire, error) {
-	c, err := p.lines[0].get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return c.metadata(ctx)
+	var w *wire
+	err := p.lines[0].use(ctx, func(c *conn) (err error) {
+		w, err = c.metadata(ctx)
+		return err
+	})
+	return w, err
 }
 
 // transfer returns a session, to be released.
 func (p *pool) transfer(ctx context.Context) (*session, error) {
 	l := p.enter()
-	c, err := l.get(ctx)
-	if err != nil && !l.first && ctx.Err() == nil {
+	var s *session
+	open := func(c *conn) (err error) {
+		s, err = c.session()
+		return err
+	}
+	err := l.use(ctx, open)
+	if unreached := (*unreachable)(nil); errors.As(err, &unreached) && !l.first {
 		// A server may limit connections: then an older one has to do.
 		if other := p.enterOther(l); other != nil {
 			l.leave()
-			l, c, err = other, other.current(), nil
-			if c == nil {
-				err = errLost
+			l, err = other, errLost
+			if c := other.current(); c != nil {
+				err = open(c)
 			}
 		}
-	}
-	var s *session
-	if err == nil {
-		s, err = c.session()
 	}
 	if err != nil {
 		l.leave()
@@ -166,6 +168,22 @@ func (l *line) current() *conn {
 		return l.conn
 	}
 	return nil
+}
+
+// use opens a session by do on the connection. One that is there may have ended
+// without that this is known yet: a session of it that ended is the first sign, then
+// none can be opened. Opening changes nothing, so it is done again.
+func (l *line) use(ctx context.Context, do func(*conn) error) error {
+	const tries = 3 // the third is on a new connection
+	for try := 1; ; try++ {
+		c, err := l.get(ctx)
+		if err != nil {
+			return err
+		}
+		if err = do(c); try == tries || err != errLost || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // get returns the connection, and makes it if it is not there.
