@@ -12,6 +12,6 @@ func Anonymous(policy *Policy) Authenticator {
 		if !strings.EqualFold(a.User, "anonymous") && !strings.EqualFold(a.User, "ftp") {
 			return nil, ErrUnknownUser
 		}
-		return &Principal{Name: "anonymous", Anonymous: true, Policy: policy}, nil
+		return &Principal{Name: "anonymous", Anonymous: true, Settings: Settings{Policy: policy}}, nil
 	})
 }

@@ -49,20 +49,7 @@ type Principal struct {
 	Name string
 	// Anonymous principals never resume uploads of other sessions.
 	Anonymous bool
-	// Home is the directory that is this user's root, as an absolute path below
-	// the served tree; empty means all of it.
-	Home string
-	// Policy says what the user may do; nil means everything.
-	Policy *Policy
-	// RequireTLS refuses the login without TLS on the control connection, and
-	// transfers without it on the data connection.
-	RequireTLS bool
-	// FXP lets data connections go to and come from other hosts than the client's,
-	// for transfers between two servers.
-	FXP bool
-	// Rate limits each direction of each session, in bytes a second; 0 means the
-	// server's default, a negative rate no limit.
-	Rate int64
+	Settings
 }
 
 // AuthenticatorFunc makes a function an Authenticator.

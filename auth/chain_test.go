@@ -143,10 +143,10 @@ func TestChainOrder(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			return &Principal{Name: a.User, Home: "/second"}, nil
+			return &Principal{Name: a.User, Settings: Settings{Home: "/second"}}, nil
 		})
 	}
-	users := mustUsers(t, Account{Name: "alice", Secret: Plaintext("a"), Home: "/first"})
+	users := mustUsers(t, Account{Name: "alice", Secret: Plaintext("a"), Settings: Settings{Home: "/first"}})
 	for _, c := range []struct {
 		name, password string
 		answer         error

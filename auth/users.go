@@ -14,11 +14,7 @@ import (
 type Account struct {
 	Name   string // as the client spells it; case matters
 	Secret Secret
-	// Home, Policy, Rate and RequireTLS are those of the Principal.
-	Home       string
-	Policy     *Policy
-	Rate       int64
-	RequireTLS bool
+	Settings
 	// Disabled accounts, and those at or after Expires (unless it is zero),
 	// can't log in.
 	Disabled bool
@@ -39,7 +35,7 @@ func (a *Account) refusal(now time.Time) string {
 }
 
 func (a *Account) principal() *Principal {
-	return &Principal{Name: a.Name, Home: a.Home, Policy: a.Policy, Rate: a.Rate, RequireTLS: a.RequireTLS}
+	return &Principal{Name: a.Name, Settings: a.Settings}
 }
 
 // Directory is an Authenticator with accounts whose passwords a Chain checks in

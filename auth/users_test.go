@@ -20,8 +20,8 @@ func TestNewUsers(t *testing.T) {
 		{[]Account{{Name: "a\r\nb"}}, `user name "a\r\nb" has a control character`},
 		{[]Account{{Name: " a"}}, `user name " a" begins or ends with a space`},
 		{[]Account{{Name: "a"}, {Name: "b"}, {Name: "a"}}, `user "a" is given twice`},
-		{[]Account{{Name: "a", Home: "home"}}, `user "a": home "home" does not begin with / (which is the top of what is served)`},
-		{[]Account{{Name: "a", Home: "/a/../b"}}, `user "a": home "/a/../b" is not a plain absolute path such as /home/alice`},
+		{[]Account{{Name: "a", Settings: Settings{Home: "home"}}}, `user "a": home "home" does not begin with / (which is the top of what is served)`},
+		{[]Account{{Name: "a", Settings: Settings{Home: "/a/../b"}}}, `user "a": home "/a/../b" is not a plain absolute path such as /home/alice`},
 	} {
 		if _, err := NewUsers(c.accounts...); err == nil || err.Error() != c.want {
 			t.Errorf("%+v: %v", c.accounts, err)
@@ -32,7 +32,7 @@ func TestNewUsers(t *testing.T) {
 			t.Errorf("home %q is accepted", home)
 		}
 	}
-	u := mustUsers(t, Account{Name: "b"}, Account{Name: "a", Home: "/"}, Account{Name: "c d", Home: "/c/d"})
+	u := mustUsers(t, Account{Name: "b"}, Account{Name: "a", Settings: Settings{Home: "/"}}, Account{Name: "c d", Settings: Settings{Home: "/c/d"}})
 	var names []string
 	for a := range u.Accounts {
 		names = append(names, a.Name)

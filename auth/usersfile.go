@@ -48,8 +48,10 @@ func LoadUsers(path string, defaults Account) (*Users, error) {
 //	home=/dir            the directory that is the user's root
 //	rate=2M              limit of each direction of each session, as in ParseRate;
 //	                     off: none, also where the server has one
+//	profile=NAME         the device profile of the user's sessions
 //	expires=2027-01-31   the first day on which the login is refused (UTC), or a
 //	                     moment as in RFC 3339
+//	fxp                  data connections may go to other hosts
 //	require_tls          logins and transfers without TLS are refused
 //	disabled             the login is refused
 //
@@ -165,7 +167,7 @@ func parseOptions(a *Account, s string, offset int) error {
 			return at(offset, fmt.Errorf("%s is given twice", key))
 		}
 		seen[key] = true
-		if err := setOption(a, key, value, hasValue); err != nil {
+		if err := a.Set(key, value, hasValue); err != nil {
 			return at(offset, err)
 		}
 		if used < len(s) {
@@ -202,38 +204,6 @@ func optionValue(s string) (value string, n int, err error) {
 		}
 	}
 	return "", 0, errors.New("the closing quote is missing")
-}
-
-func setOption(a *Account, key, value string, hasValue bool) error {
-	if on := map[string]*bool{"disabled": &a.Disabled, "require_tls": &a.RequireTLS}[key]; on != nil {
-		if hasValue {
-			return fmt.Errorf("%s has no value; delete it to take it back", key)
-		}
-		*on = true
-		return nil
-	}
-	if hasValue && value == "" {
-		return fmt.Errorf("%s has no value", key)
-	}
-	var err error
-	switch key {
-	case "perm":
-		var p Permissions
-		p, err = ParsePermissions(value)
-		a.Policy = &Policy{Permissions: p}
-	case "home":
-		a.Home, err = value, CheckHome(value)
-	case "rate":
-		a.Rate, err = ParseRate(value)
-	case "expires":
-		a.Expires, err = ParseExpiry(value)
-	default:
-		return fmt.Errorf("key %q is unknown; there are perm, home, rate, expires, require_tls and disabled", key)
-	}
-	if !hasValue {
-		return fmt.Errorf("%s has no value; write %s=VALUE", key, key)
-	}
-	return err
 }
 
 // ParseExpiry reads a date, which means its first moment in UTC, or a moment as

@@ -9,7 +9,7 @@ import (
 
 func TestVouch(t *testing.T) {
 	users, err := NewUsers(
-		Account{Name: "open", Secret: NoPassword(), Home: "/open", RequireTLS: true},
+		Account{Name: "open", Secret: NoPassword(), Settings: Settings{Home: "/open", RequireTLS: true}},
 		Account{Name: "both", Secret: Plaintext("secret")},
 		Account{Name: "locked"},
 		Account{Name: "disabled", Secret: NoPassword(), Disabled: true},
@@ -18,7 +18,7 @@ func TestVouch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := NewUsers(Account{Name: "both", Home: "/second", Secret: Plaintext("x")}, Account{Name: "late", Secret: Plaintext("x")})
+	second, err := NewUsers(Account{Name: "both", Settings: Settings{Home: "/second"}, Secret: Plaintext("x")}, Account{Name: "late", Secret: Plaintext("x")})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -358,7 +358,7 @@ func TestCustomSiteCommands(t *testing.T) {
 		c.Logger = logger
 		c.Auth = auth.AuthenticatorFunc(func(_ context.Context, a auth.Attempt) (*auth.Principal, error) {
 			p := auth.ReadOnly
-			return &auth.Principal{Name: a.User, Policy: &auth.Policy{Permissions: p}}, nil
+			return &auth.Principal{Name: a.User, Settings: auth.Settings{Policy: &auth.Policy{Permissions: p}}}, nil
 		})
 		c.Site = []SiteCommand{
 			{Name: "whoami", Help: "Tell the name.", Run: answer(200, []string{"one", "two\r\nthree"}, nil)},

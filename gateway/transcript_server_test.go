@@ -271,7 +271,7 @@ func authenticator(accounts []account) auth.Authenticator {
 	return auth.AuthenticatorFunc(func(_ context.Context, try auth.Attempt) (*auth.Principal, error) {
 		for _, a := range accounts {
 			if a.name == try.User && (a.anonymous || a.password == try.Password) {
-				return &auth.Principal{Name: a.name, Anonymous: a.anonymous, Policy: a.policy}, nil
+				return &auth.Principal{Name: a.name, Anonymous: a.anonymous, Settings: auth.Settings{Policy: a.policy}}, nil
 			}
 		}
 		return nil, auth.ErrDenied

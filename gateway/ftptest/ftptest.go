@@ -117,7 +117,7 @@ func authenticator(o Options) auth.Authenticator {
 				return nil, auth.ErrDenied
 			}
 		}
-		return &auth.Principal{Name: a.User, Anonymous: len(o.Users) == 0 && a.User == "anonymous", Policy: o.Policy}, nil
+		return &auth.Principal{Name: a.User, Anonymous: len(o.Users) == 0 && a.User == "anonymous", Settings: auth.Settings{Policy: o.Policy}}, nil
 	})
 }
 

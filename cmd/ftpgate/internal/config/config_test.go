@@ -244,7 +244,7 @@ func TestAccounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defaults := auth.Account{Policy: &auth.Policy{Permissions: auth.ReadOnly}}
+	defaults := auth.Account{Settings: auth.Settings{Policy: &auth.Policy{Permissions: auth.ReadOnly}}}
 	if _, err := c.Accounts(defaults); err == nil || err.Error() != `f:4:3: users: "carol" has no password; write password or hash, or give it in FTPGATE_USERS` {
 		t.Errorf("a user without a password: %v", err)
 	}
@@ -264,11 +264,11 @@ func TestAccounts(t *testing.T) {
 		user, password string
 		want           *auth.Principal
 	}{
-		{"alice", "correct horse", &auth.Principal{Name: "alice", Home: "/a", Policy: &auth.Policy{Permissions: auth.Enter}, Rate: 1024}},
-		{"bob", "correct horse", &auth.Principal{Name: "bob", Policy: defaults.Policy}},
+		{"alice", "correct horse", &auth.Principal{Name: "alice", Settings: auth.Settings{Home: "/a", Policy: &auth.Policy{Permissions: auth.Enter}, Rate: 1024}}},
+		{"bob", "correct horse", &auth.Principal{Name: "bob", Settings: auth.Settings{Policy: defaults.Policy}}},
 		{"bob", "b", nil},
 		{"carol", "c", nil}, // disabled
-		{"dan", "d:e", &auth.Principal{Name: "dan", Policy: defaults.Policy}},
+		{"dan", "d:e", &auth.Principal{Name: "dan", Settings: auth.Settings{Policy: defaults.Policy}}},
 	} {
 		p, err := users.Authenticate(t.Context(), auth.Attempt{User: l.user, Password: l.password})
 		if !reflect.DeepEqual(p, l.want) {

@@ -33,7 +33,7 @@ func loadAccounts(cfg *config.Config, gate *auth.Gate) (*accounts, error) {
 	if cfg.Write {
 		policy.Permissions = auth.ReadWrite
 	}
-	defaults := auth.Account{Policy: policy}
+	defaults := auth.Account{Settings: auth.Settings{Policy: policy}}
 	a := &accounts{clients: cfg.TLS.ClientCertificates}
 	list, err := cfg.Accounts(defaults)
 	if err != nil {

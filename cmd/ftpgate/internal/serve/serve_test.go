@@ -79,12 +79,12 @@ func TestOpenHome(t *testing.T) {
 	}
 	open := openHome(root)
 	for _, home := range []string{"", "/"} {
-		fsys, release, err := open(t.Context(), &auth.Principal{Home: home})
+		fsys, release, err := open(t.Context(), &auth.Principal{Settings: auth.Settings{Home: home}})
 		if fsys != vfs.FS(root) || release != nil || err != nil {
 			t.Errorf("home %q: %v", home, err)
 		}
 	}
-	fsys, release, err := open(t.Context(), &auth.Principal{Home: "/home"})
+	fsys, release, err := open(t.Context(), &auth.Principal{Settings: auth.Settings{Home: "/home"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestOpenHome(t *testing.T) {
 		t.Errorf("%d subtrees are open after the release", root.open)
 	}
 	for _, home := range []string{"/missing", "/home/file", "/home/file/x"} {
-		_, _, err := open(t.Context(), &auth.Principal{Home: home})
+		_, _, err := open(t.Context(), &auth.Principal{Settings: auth.Settings{Home: home}})
 		if !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "home "+home+" is not a directory of what is served; make it, or give the user another home") {
 			t.Errorf("home %q: %v", home, err)
 		}
