@@ -356,12 +356,12 @@ func (a *attendance) controlLost() {
 	switch {
 	case a.quit:
 	case a.t.state == ended:
-		if a.s.cfg.Uploads.CommitOnControlLost {
+		if a.s.commitsOnControlLost() {
 			a.decide(nil)
 		} else {
 			a.decide(errControlLost)
 		}
-	case row.flow == transfer && row.creates && a.s.cfg.Uploads.CommitOnControlLost && errors.Is(a.s.readErr, io.EOF):
+	case row.flow == transfer && row.creates && a.s.commitsOnControlLost() && errors.Is(a.s.readErr, io.EOF):
 	case row.flow == work && row.op != "" && row.op.Mutates():
 	default:
 		a.stop(errControlLost)

@@ -87,6 +87,11 @@ func (s *session) enter(c *call, user string, principal *auth.Principal, err err
 	if s.srv.abandoned.Load() >= int64(s.cfg.Limits.Abandoned) && s.cfg.Limits.Abandoned > 0 {
 		return wire.Reply{}, auth.ErrUnavailable
 	}
+	profile, err := s.cfg.profile(principal.Profile)
+	if err != nil {
+		s.log.Error("login not possible", "user", principal.Name, "err", err)
+		return wire.Reply{}, auth.ErrUnavailable
+	}
 	fsys, release, err := s.cfg.Open(c, principal)
 	if err != nil {
 		s.log.Error("user's file system can't be opened", "user", principal.Name, "err", err)
@@ -95,7 +100,7 @@ func (s *session) enter(c *call, user string, principal *auth.Principal, err err
 		}
 		return wire.Reply{}, auth.ErrUnavailable
 	}
-	c.after(func() { s.login(principal, fsys, release) })
+	c.after(func() { s.login(principal, profile, fsys, release) })
 	return welcome, nil
 }
 
@@ -114,12 +119,15 @@ func (s *session) denied(c *call, reason error) (wire.Reply, error) {
 }
 
 // login takes over what PASS found. Guard stands outermost: it is authoritative.
-func (s *session) login(p *auth.Principal, fsys vfs.FS, release func()) {
+func (s *session) login(p *auth.Principal, profile *Profile, fsys vfs.FS, release func()) {
 	owner := p.Name
 	if p.Anonymous {
 		owner = ""
 	}
 	s.principal = p
+	if s.profile = profile; profile.Binary {
+		s.typ = 'I'
+	}
 	s.visible = vfs.Guard(fsys, s.guard)
 	s.fsys = vfs.Guard(vfs.ForOwner(fsys, owner, s.cfg.Uploads.ShowStaged), s.guard)
 	s.release = release
@@ -139,6 +147,7 @@ func (s *session) logout() {
 		s.release()
 	}
 	s.user, s.principal, s.fsys, s.visible, s.release = "", nil, nil, nil, nil
+	s.profile, _ = s.cfg.profile("")
 	s.certified = false
 	s.up, s.down = nil, nil
 	s.log = s.connLog
@@ -175,7 +184,7 @@ func (s *session) cmdCwd(c *call) (wire.Reply, error) {
 // any transfer in progress to be completed"; 220 leaves the session as it began.
 func (s *session) cmdRein(*call) (wire.Reply, error) {
 	s.logout()
-	s.host = "" // RFC 7151 3.2
+	s.host, s.utf8 = "", false // RFC 7151 3.2
 	s.parameters = s.defaultParameters()
 	s.startLogin()
 	return reply(220, "Ready for a new user."), nil

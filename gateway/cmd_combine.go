@@ -26,7 +26,7 @@ func parseComb(s *session, c *call) error {
 		return wire.ErrSyntax
 	}
 	for _, word := range words {
-		name, err := resolve(s.cwd, word)
+		name, err := s.resolve(word)
 		if err != nil || slices.Contains(c.names, name) {
 			return wire.ErrSyntax
 		}

@@ -119,7 +119,7 @@ func (s *session) cmdHash(c *call) (wire.Reply, error) {
 // as its name wins: that is name, and names has the other reading. One number alone
 // means the start to some servers and the end to others, and is no range here.
 func parseHashed(s *session, c *call) (err error) {
-	if c.name, err = resolve(s.cwd, c.text); err != nil {
+	if c.name, err = s.resolve(c.text); err != nil {
 		return err
 	}
 	path, numbers, quoted := wire.CutQuoted(c.text)
@@ -138,7 +138,7 @@ func parseHashed(s *session, c *call) (err error) {
 			return wire.ErrSyntax
 		}
 	}
-	name, err := resolve(s.cwd, path)
+	name, err := s.resolve(path)
 	c.names = []string{name}
 	return err
 }

@@ -45,7 +45,7 @@ func skipListOptions(text string) string {
 func (s *session) cmdList(c *call) (wire.Reply, error) {
 	now := time.Now()
 	return s.listing(c, s.entries(c), func(dst []byte, e *listed) []byte {
-		return wire.AppendLong(dst, longEntry(e), now, s.cfg.Location)
+		return wire.AppendLong(dst, s.longEntry(e), s.profile.ListDate, now, s.cfg.Location)
 	})
 }
 
@@ -53,7 +53,7 @@ func (s *session) cmdList(c *call) (wire.Reply, error) {
 // directory is repeated as it was typed.
 func (s *session) cmdNlst(c *call) (wire.Reply, error) {
 	return s.listing(c, s.entries(c), func(dst []byte, e *listed) []byte {
-		return append(append(dst, e.typedDir...), e.info.Name()...)
+		return append(append(dst, e.typedDir...), e.shown...)
 	})
 }
 
@@ -62,7 +62,7 @@ func (s *session) cmdNlst(c *call) (wire.Reply, error) {
 // inflate what comes, and so do other servers deflate it.
 func (s *session) cmdMlsd(c *call) (wire.Reply, error) {
 	r, err := s.listing(c, s.directory(c), func(dst []byte, e *listed) []byte {
-		return wire.AppendFacts(dst, s.factEntry(c, e.info, e.dir, e.info.Name()), s.facts)
+		return wire.AppendFacts(dst, s.factEntry(c, e.info, e.dir, e.shown), s.facts)
 	})
 	if errors.Is(err, vfs.ErrNotDir) {
 		err = refuse(501, "Not a directory; MLST describes files.")
@@ -91,11 +91,11 @@ func (s *session) cmdStat(c *call) (wire.Reply, error) {
 	err := s.streamed(c, s.entries(c), func(dst []byte, e *listed) []byte {
 		if !started {
 			started = true
-			head := reply(213, "Status of "+display(c.name)+":", "").AppendTo(nil)
+			head := s.onWireReply(reply(213, "Status of "+display(c.name)+":", "")).AppendTo(nil)
 			dst = append(dst, head[:bytes.IndexByte(head, '\n')+1]...)
 		}
 		start := len(dst)
-		dst = wire.AppendLong(dst, longEntry(e), now, s.cfg.Location)
+		dst = wire.AppendLong(dst, s.longEntry(e), s.profile.ListDate, now, s.cfg.Location)
 		if bytes.IndexByte(dst[start:], iac) < 0 {
 			return dst
 		}

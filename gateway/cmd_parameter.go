@@ -145,6 +145,9 @@ func (s *session) cmdType(c *call) (wire.Reply, error) {
 	switch strings.ToUpper(c.text) {
 	case "A", "A N":
 		s.typ = 'A'
+		if s.profile.Binary {
+			s.typ = 'I'
+		}
 		return reply(200, "Type set to A."), nil
 	case "I", "L 8":
 		s.typ = 'I'
@@ -174,7 +177,7 @@ func (s *session) cmdStru(c *call) (wire.Reply, error) {
 // RFC 959 3.4, and draft-preston-ftpext-deflate for Z.
 func (s *session) cmdMode(c *call) (wire.Reply, error) {
 	switch mode := strings.ToUpper(c.text); {
-	case mode == "S" || mode == "Z" && !s.cfg.Data.NoDeflate:
+	case mode == "S" || mode == "Z" && s.cfg.Data.Deflate != DeflateOff:
 		s.mode = mode[0]
 		return replyf(200, "Mode set to %s.", mode), nil
 	case mode == "B" || mode == "C" || mode == "Z":
@@ -190,15 +193,21 @@ func (s *session) cmdOpts(*call) (wire.Reply, error) {
 }
 
 // RFC 2640, and what Windows Explorer sends before USER. Names are bytes here, so
-// that UTF-8 needs no switching on; switching it off is refused.
+// that UTF-8 needs no switching on; without a profile that says what else names could
+// be in, it can't be switched off.
 func (s *session) cmdOptsUTF8(c *call) (wire.Reply, error) {
 	switch strings.ToUpper(c.text) {
 	case "", "ON":
+		s.utf8 = true
 		return reply(200, "UTF8 is on."), nil
 	case "OFF":
-		return wire.Reply{}, refuse(504, "UTF8 can't be switched off.")
+		if s.profile.Charset == nil {
+			return wire.Reply{}, refuse(504, "UTF8 can't be switched off.")
+		}
+		s.utf8 = false
+		return reply(200, "UTF8 is off."), nil
 	}
-	return wire.Reply{}, refuse(501, "Syntax: OPTS UTF8 [ON].")
+	return wire.Reply{}, refuse(501, "Syntax: OPTS UTF8 [ON | OFF].")
 }
 
 // RFC 3659 7.9: facts that are not known are left out of the selection.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/netip"
 	"strings"
 	"time"
@@ -34,7 +33,7 @@ func parseChmod(s *session, c *call) (err error) {
 	if c.mode, err = wire.ParseMode(mode); err != nil || path == "" {
 		return wire.ErrSyntax
 	}
-	c.name, err = resolve(s.cwd, path)
+	c.name, err = s.resolve(path)
 	return err
 }
 
@@ -48,24 +47,12 @@ func (s *session) cmdChmod(c *call) (wire.Reply, error) {
 // A directory that is there already is what the client wants. Each one that is made
 // needs its own permission.
 func (s *session) cmdSiteMkdir(c *call) (wire.Reply, error) {
-	var missing []string
-	for name := c.name; name != "."; name, _ = vfs.Split(name) {
-		info, err := s.fsys.Stat(c, name)
-		if err == nil && !info.IsDir() {
-			return wire.Reply{}, vfs.ErrNotDir
-		}
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return wire.Reply{}, err
-		}
-		missing = append(missing, name)
+	missing, err := s.missingDirs(c, c.name)
+	if err == nil {
+		err = s.mkdirs(c, missing)
 	}
-	for i := len(missing) - 1; i >= 0; i-- {
-		if err := s.fsys.Mkdir(c, missing[i]); err != nil && !errors.Is(err, fs.ErrExist) {
-			return wire.Reply{}, err
-		}
+	if err != nil {
+		return wire.Reply{}, err
 	}
 	return reply(200, "SITE MKDIR command successful."), nil
 }
@@ -84,12 +71,12 @@ func parseTwoPaths(s *session, c *call) error {
 	if err != nil || len(words) != 2 {
 		return wire.ErrSyntax
 	}
-	from, err := resolve(s.cwd, words[0])
+	from, err := s.resolve(words[0])
 	if err != nil {
 		return err
 	}
 	c.names = []string{from}
-	c.name, err = resolve(s.cwd, words[1])
+	c.name, err = s.resolve(words[1])
 	return err
 }
 

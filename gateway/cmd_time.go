@@ -26,7 +26,7 @@ func (s *session) parseTimed(c *call, text string) (err error) {
 	if c.at, err = wire.ParseTime(stamp); err != nil || path == "" {
 		return wire.ErrSyntax
 	}
-	c.name, err = resolve(s.cwd, path)
+	c.name, err = s.resolve(path)
 	c.text = path
 	return err
 }
@@ -55,7 +55,7 @@ func parseMff(s *session, c *call) (err error) {
 	if c.facts, c.text, err = wire.ParseFactChanges(c.text); err != nil {
 		return err
 	}
-	c.name, err = resolve(s.cwd, c.text)
+	c.name, err = s.resolve(c.text)
 	return err
 }
 
@@ -107,7 +107,7 @@ func parseUtime(s *session, c *call) (err error) {
 	if c.at, c.text, err = wire.ParseUtime(c.text); err != nil {
 		return err
 	}
-	c.name, err = resolve(s.cwd, c.text)
+	c.name, err = s.resolve(c.text)
 	return err
 }
 
@@ -123,7 +123,7 @@ func (s *session) cmdUtime(c *call) (wire.Reply, error) {
 // parseMdtm reads a path, which may also be a time of exactly 14 digits and another
 // path: that is how old clients set the time. names then has the other path.
 func parseMdtm(s *session, c *call) (err error) {
-	if c.name, err = resolve(s.cwd, c.text); err != nil {
+	if c.name, err = s.resolve(c.text); err != nil {
 		return err
 	}
 	set := call{args: args{text: c.text}}

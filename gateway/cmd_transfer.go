@@ -56,7 +56,7 @@ func (s *session) cmdStou(c *call) (wire.Reply, error) {
 	}
 	typed += "." + rand.Text()[:12]
 	var err error
-	if c.name, err = resolve(s.cwd, typed); err != nil {
+	if c.name, err = s.resolve(typed); err != nil {
 		c.endpoint.Close()
 		return wire.Reply{}, err
 	}
@@ -120,6 +120,9 @@ func (s *session) cmdRnfr(c *call) (wire.Reply, error) {
 }
 
 func (s *session) cmdRnto(c *call) (wire.Reply, error) {
+	if err := s.makeParents(c); err != nil {
+		return wire.Reply{}, err
+	}
 	if err := s.fsys.Rename(c, c.from, c.name, vfs.RenameOptions{}); err != nil {
 		return wire.Reply{}, err
 	}
@@ -142,6 +145,9 @@ func (s *session) cmdRmd(c *call) (wire.Reply, error) {
 
 // RFC 959 Appendix II: the path in 257 is absolute, so that CWD works with it.
 func (s *session) cmdMkd(c *call) (wire.Reply, error) {
+	if err := s.makeParents(c); err != nil {
+		return wire.Reply{}, err
+	}
 	err := s.fsys.Mkdir(c, c.name)
 	if errors.Is(err, fs.ErrExist) {
 		return wire.Reply{}, &replyError{reply: reply(550, "Directory or file exists already."), cause: err}
@@ -150,6 +156,18 @@ func (s *session) cmdMkd(c *call) (wire.Reply, error) {
 		return wire.Reply{}, err
 	}
 	return replyf(257, "%s created.", wire.Quote(display(c.name))), nil
+}
+
+// makeParents makes the directories above c.name, where the profile says so.
+func (s *session) makeParents(c *call) error {
+	if !s.profile.MakeParents {
+		return nil
+	}
+	missing, err := s.missingParents(c, c.name)
+	if err != nil {
+		return err
+	}
+	return s.mkdirs(c, missing)
 }
 
 func (s *session) cmdPwd(*call) (wire.Reply, error) {

@@ -40,6 +40,12 @@ type Config struct {
 	Data     Data
 	Uploads  Uploads
 
+	// Profiles are the device profiles by their names, which principals choose from.
+	Profiles map[string]*Profile
+	// Profile is the name of the one for principals who choose none; "": the zero
+	// Profile.
+	Profile string
+
 	// Rate limits each direction of each session, in bytes a second; 0: no limit.
 	// A principal's own rate wins.
 	Rate int64
@@ -116,12 +122,24 @@ type Data struct {
 	PeerCheck dataconn.PeerCheck
 	// NoActive refuses PORT and EPRT, NoPassive refuses PASV and EPSV.
 	NoActive, NoPassive bool
-	// NoDeflate refuses MODE Z, which costs time, and about a megabyte for each
-	// transfer.
-	NoDeflate bool
+	// Deflate says what becomes of MODE Z, which costs time, and about a megabyte for
+	// each transfer.
+	Deflate Deflate
 	// Network opens the connections; nil: the real one. For tests.
 	Network dataconn.Network
 }
+
+// Deflate says who may use MODE Z.
+type Deflate uint8
+
+// DeflateOnDemand serves who asks for it without having been told. DeflateOffer tells
+// it in FEAT, which makes lftp and others use it by themselves, also where the network
+// is faster than the compression. DeflateOff refuses it.
+const (
+	DeflateOnDemand Deflate = iota
+	DeflateOffer
+	DeflateOff
+)
 
 // TLS is FTPS (RFC 4217).
 type TLS struct {
@@ -197,6 +215,9 @@ func (c Config) withDefaults() (*Config, error) {
 	}
 	if c.Banner = strings.TrimSpace(c.Banner); c.Banner == "" {
 		c.Banner = "FTP server ready"
+	}
+	if _, err := c.profile(""); err != nil {
+		return nil, fmt.Errorf("gateway: Config.Profile: %w", err)
 	}
 	if c.Location == nil {
 		c.Location = time.UTC

@@ -138,7 +138,7 @@ const defaultLevel = 6
 // they are as at first. There is one engine, and one method.
 func (s *session) cmdOptsMode(c *call) (wire.Reply, error) {
 	words := strings.Fields(strings.ToUpper(c.text))
-	if s.cfg.Data.NoDeflate || len(words) == 0 || words[0] != "Z" {
+	if s.cfg.Data.Deflate == DeflateOff || len(words) == 0 || words[0] != "Z" {
 		return wire.Reply{}, refuse(504, "That mode has no options.")
 	}
 	level := defaultLevel
@@ -167,7 +167,7 @@ func (s *session) cmdOptsMode(c *call) (wire.Reply, error) {
 
 // draft-preston-ftpext-deflate 3.5.
 func featMode(s *session) []string {
-	if s.cfg.Data.NoDeflate {
+	if s.cfg.Data.Deflate != DeflateOffer {
 		return nil
 	}
 	return []string{"MODE Z"}

@@ -14,14 +14,23 @@ import (
 func (s *session) dispatch(line string) {
 	verb, text, given := wire.SplitCommand(line)
 	row, text, given := s.lookup(verb, text, given)
+	typed := text
+	text, decoded := s.fromWire(text)
 	s.logCommand(row, verb, text, given)
 	if row == nil {
 		s.clearOneShots()
 		s.send(s.unknownCommand(verb))
 		return
 	}
+	if row.masked { // a password is the bytes that were sent
+		text, decoded = typed, true
+	}
 	c := &call{Context: s.ctx, row: row, verb: verb, args: args{text: text, given: given}}
-	if refusal := s.admit(c); refusal.Code != 0 {
+	refusal := reply(501, "The argument is not in the character set of this session.")
+	if decoded {
+		refusal = s.admit(c)
+	}
+	if refusal.Code != 0 {
 		if !row.keepsRest {
 			s.clearOneShots()
 		}
@@ -146,7 +155,7 @@ func (s *session) parseArgument(c *call) wire.Reply {
 			path = skipListOptions(path)
 		}
 		c.text = path
-		c.name, err = resolve(s.cwd, path)
+		c.name, err = s.resolve(path)
 	default:
 		if c.text == "" {
 			return syntax()
@@ -154,7 +163,7 @@ func (s *session) parseArgument(c *call) wire.Reply {
 	}
 	switch c.row.arg {
 	case argPath:
-		c.name, err = resolve(s.cwd, c.text)
+		c.name, err = s.resolve(c.text)
 	case argNumber:
 		var ok bool
 		if c.num, ok = parseSize(c.text); !ok {

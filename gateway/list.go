@@ -14,6 +14,7 @@ import (
 // listed is one entry on its way to the client.
 type listed struct {
 	info     fs.FileInfo
+	shown    string // name as the client reads it
 	dir      string // of the entry
 	typedDir string // the same as the client typed it, with its '/', or ""
 }
@@ -45,7 +46,9 @@ func isNoDirectory(err error) bool {
 
 // matches are a single file, or what matches a pattern.
 func (s *session) matches(c *call, yield func(*listed, error) bool) {
-	e := listed{typedDir: c.text[:strings.LastIndexByte(c.text, '/')+1]}
+	typed := c.text[:1+max(strings.LastIndexByte(c.text, '/'), s.lastBackslash(c.text))]
+	e := listed{}
+	e.typedDir, _ = s.onWire(typed) // it came that way
 	e.dir, _ = vfs.Split(c.name)
 	fsys := s.visible
 	if s.cfg.Uploads.ShowStaged == vfs.ShowListing {
@@ -61,8 +64,9 @@ func (s *session) matches(c *call, yield func(*listed, error) bool) {
 
 // directory are the entries of the directory itself.
 func (s *session) directory(c *call) iter.Seq2[*listed, error] {
-	e := listed{dir: c.name, typedDir: c.text}
-	if c.text != "" && !strings.HasSuffix(c.text, "/") {
+	e := listed{dir: c.name}
+	e.typedDir, _ = s.onWire(c.text) // it came that way
+	if last := len(c.text) - 1; c.text != "" && c.text[last] != '/' && s.lastBackslash(c.text) != last {
 		e.typedDir += "/"
 	}
 	return func(yield func(*listed, error) bool) {
@@ -123,7 +127,8 @@ func (s *session) streamed(c *call, entries iter.Seq2[*listed, error], format fu
 		if err != nil {
 			return err
 		}
-		if !vfs.ValidElement(e.info.Name()) {
+		var ok bool
+		if e.shown, ok = s.onWire(e.info.Name()); !ok || !vfs.ValidElement(e.info.Name()) {
 			hidden++
 			continue
 		}
@@ -149,12 +154,12 @@ func (s *session) streamed(c *call, entries iter.Seq2[*listed, error], format fu
 }
 
 // longEntry is an entry for LIST: links show as such.
-func longEntry(e *listed) wire.Entry {
+func (s *session) longEntry(e *listed) wire.Entry {
 	w := entryOf(e.info)
 	if t := vfs.AttrOf(e.info).Target; t != "" {
-		w.Target = display(t)
+		w.Target, _ = s.onWire(display(t))
 	}
-	w.Name = e.info.Name()
+	w.Name = e.shown
 	return w
 }
 

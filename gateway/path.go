@@ -40,6 +40,22 @@ func resolve(cwd, typed string) (string, error) {
 	return name, nil
 }
 
+// resolve is resolve for what this client typed.
+func (s *session) resolve(typed string) (string, error) {
+	if s.profile.Backslash {
+		typed = strings.ReplaceAll(typed, `\`, "/")
+	}
+	return resolve(s.cwd, typed)
+}
+
+// lastBackslash is where the last one is that separates directories, or -1.
+func (s *session) lastBackslash(typed string) int {
+	if s.profile.Backslash {
+		return strings.LastIndexByte(typed, '\\')
+	}
+	return -1
+}
+
 // display is name as clients see it: an absolute path.
 func display(name string) string {
 	if name == "." {

@@ -249,7 +249,7 @@ func deflatedPump(t *testing.T, fsys vfs.FS) (*pump, net.Conn) {
 	}
 	srv := &Server{}
 	srv.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
-	s := &session{srv: srv, cfg: cfg}
+	s := &session{srv: srv, cfg: cfg, profile: &Profile{}}
 	s.parameters = s.defaultParameters()
 	s.mode = 'Z'
 	ours, theirs := net.Pipe()

@@ -40,6 +40,8 @@ type session struct {
 	log     *slog.Logger
 	connLog *slog.Logger // log without what the login added
 
+	profile   *Profile
+	utf8      bool   // the client said so
 	host      string // of HOST
 	user      string // of USER, until PASS
 	principal *auth.Principal
@@ -81,7 +83,11 @@ type parameters struct {
 }
 
 func (s *session) defaultParameters() parameters {
-	return parameters{typ: s.cfg.DefaultType, stru: 'F', mode: 'S', level: defaultLevel, epsvAll: s.epsvAll, facts: defaultFacts, hash: vfs.SHA256, idle: s.cfg.Timeouts.Idle}
+	typ := s.cfg.DefaultType
+	if s.profile.Binary {
+		typ = 'I'
+	}
+	return parameters{typ: typ, stru: 'F', mode: 'S', level: defaultLevel, epsvAll: s.epsvAll, facts: defaultFacts, hash: vfs.SHA256, idle: s.cfg.Timeouts.Idle}
 }
 
 // defaultFacts are those that MLST gives unless OPTS MLST chose others.
@@ -94,6 +100,7 @@ func newSession(srv *Server, cfg *Config, conn net.Conn, ends dataconn.Ends, id 
 		remote: ends.Remote,
 		local:  ends.Local,
 	}
+	s.profile, _ = cfg.profile("") // which withDefaults has seen
 	s.parameters = s.defaultParameters()
 	s.connLog = cfg.Logger.With("session", id, "remote", s.remote)
 	s.log = s.connLog
@@ -209,7 +216,7 @@ func (s *session) send(r wire.Reply) {
 	if s.broken || r.Code == 0 {
 		return
 	}
-	s.out = r.AppendTo(s.out[:0])
+	s.out = s.onWireReply(r).AppendTo(s.out[:0])
 	s.write(s.out)
 	if cap(s.out) > 4<<10 {
 		s.out = nil

@@ -34,7 +34,7 @@ type step struct {
 }
 
 func isSetting(verb string) bool {
-	return slices.Contains([]string{"config", "user", "network", "tls", "needs", "only", "not", "broken"}, verb)
+	return slices.Contains([]string{"config", "profile", "user", "network", "tls", "needs", "only", "not", "broken"}, verb)
 }
 
 // transcripts reads testdata/wire.

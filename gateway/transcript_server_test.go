@@ -16,6 +16,9 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/charmap"
+	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/ftpgate/ftpgate/auth"
 	"github.com/ftpgate/ftpgate/backends/local"
@@ -25,6 +28,7 @@ import (
 	"github.com/ftpgate/ftpgate/gateway"
 	"github.com/ftpgate/ftpgate/gateway/dataconn"
 	"github.com/ftpgate/ftpgate/gateway/ftptest"
+	"github.com/ftpgate/ftpgate/gateway/wire"
 	"github.com/ftpgate/ftpgate/vfs"
 )
 
@@ -112,6 +116,8 @@ func serve(t *testing.T, v variant, tr *transcript, fsys vfs.FS, dir string) (*s
 		switch line.verb {
 		case "config":
 			err = configure(&cfg, line.rest)
+		case "profile":
+			err = defineProfile(&cfg, line.rest)
 		case "user":
 			var a account
 			a, err = parseAccount(line.rest)
@@ -235,10 +241,11 @@ func (s *served) setFault(op vfs.Op, name string, err error) {
 type account struct {
 	name, password string
 	anonymous      bool
-	policy         *auth.Policy
+	settings       auth.Settings
 }
 
-// parseAccount reads "joe secret perm=elr"; without perm everything is allowed.
+// parseAccount reads "joe secret perm=elr profile=camera", with the keys of users
+// files; without perm everything is allowed.
 func parseAccount(text string) (account, error) {
 	fields := strings.Fields(text)
 	if len(fields) < 2 {
@@ -250,15 +257,13 @@ func parseAccount(text string) (account, error) {
 			a.anonymous = true
 			continue
 		}
-		letters, ok := strings.CutPrefix(f, "perm=")
-		if !ok {
-			return account{}, fmt.Errorf("%q is neither perm=LETTERS nor anonymous", f)
-		}
-		p, err := auth.ParsePermissions(letters)
-		if err != nil {
+		var set auth.Account
+		key, value, hasValue := strings.Cut(f, "=")
+		set.Settings = a.settings
+		if err := set.Set(key, value, hasValue); err != nil {
 			return account{}, err
 		}
-		a.policy = &auth.Policy{Permissions: p}
+		a.settings = set.Settings
 	}
 	return a, nil
 }
@@ -271,7 +276,7 @@ func authenticator(accounts []account) auth.Authenticator {
 	return auth.AuthenticatorFunc(func(_ context.Context, try auth.Attempt) (*auth.Principal, error) {
 		for _, a := range accounts {
 			if a.name == try.User && (a.anonymous || a.password == try.Password) {
-				return &auth.Principal{Name: a.name, Anonymous: a.anonymous, Settings: auth.Settings{Policy: a.policy}}, nil
+				return &auth.Principal{Name: a.name, Anonymous: a.anonymous, Settings: a.settings}, nil
 			}
 		}
 		return nil, auth.ErrDenied
@@ -290,7 +295,7 @@ func configure(cfg *gateway.Config, text string) error {
 		"stall": &cfg.Timeouts.Stall, "idle-max": &cfg.Timeouts.IdleMax,
 	}
 	flag := map[string]*bool{
-		"no-active": &cfg.Data.NoActive, "no-passive": &cfg.Data.NoPassive, "no-deflate": &cfg.Data.NoDeflate,
+		"no-active": &cfg.Data.NoActive, "no-passive": &cfg.Data.NoPassive, 
 		"commit-on-control-lost": &cfg.Uploads.CommitOnControlLost, "lenient-tls": &cfg.Uploads.LenientTLS,
 		"require-tls": &cfg.TLS.RequireControl, "require-prot": &cfg.TLS.RequireData, "allow-ccc": &cfg.TLS.AllowCCC,
 	}
@@ -318,6 +323,13 @@ func configure(cfg *gateway.Config, text string) error {
 		cfg.Limits.HashSize, err = strconv.ParseInt(value, 10, 64)
 	case key == "host":
 		cfg.Host = func(name string) bool { return name == value }
+	case key == "deflate":
+		deflate, ok := map[string]gateway.Deflate{"on-demand": gateway.DeflateOnDemand, "offer": gateway.DeflateOffer, "off": gateway.DeflateOff}[value]
+		if cfg.Data.Deflate = deflate; !ok {
+			err = errors.New("it is on-demand, offer or off")
+		}
+	case key == "profile":
+		cfg.Profile = value
 	case key == "rate":
 		cfg.Rate, err = strconv.ParseInt(value, 10, 64)
 	case key == "show-staged":
@@ -331,6 +343,42 @@ func configure(cfg *gateway.Config, text string) error {
 	if err != nil {
 		return fmt.Errorf("config %s: %w", text, err)
 	}
+	return nil
+}
+
+// defineProfile reads "NAME KEY KEY=VALUE …" into a device profile.
+func defineProfile(cfg *gateway.Config, text string) error {
+	words := strings.Fields(text)
+	if len(words) < 2 {
+		return errors.New("write: profile NAME KEY…")
+	}
+	p := &gateway.Profile{}
+	for _, word := range words[1:] {
+		var ok bool
+		switch key, value, _ := strings.Cut(word, "="); key {
+		case "make-parents":
+			p.MakeParents, ok = true, true
+		case "backslash":
+			p.Backslash, ok = true, true
+		case "binary":
+			p.Binary, ok = true, true
+		case "commit-on-control-lost":
+			p.CommitOnControlLost, ok = true, true
+		case "lenient-tls":
+			p.LenientTLS, ok = true, true
+		case "charset":
+			p.Charset, ok = map[string]encoding.Encoding{"gbk": simplifiedchinese.GBK, "cp1252": charmap.Windows1252}[value]
+		case "list-date":
+			p.ListDate, ok = map[string]wire.DateForm{"year": wire.DateYear, "hour": wire.DateHour}[value]
+		}
+		if !ok {
+			return fmt.Errorf("profile: %q is unknown", word)
+		}
+	}
+	if cfg.Profiles == nil {
+		cfg.Profiles = map[string]*gateway.Profile{}
+	}
+	cfg.Profiles[words[0]] = p
 	return nil
 }
 

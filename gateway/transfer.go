@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/ftpgate/ftpgate/gateway/dataconn"
@@ -129,7 +130,8 @@ func (s *session) store(c *call, opt vfs.CreateOptions, text string) (wire.Reply
 	if c.span != (byteRange{}) {
 		return wire.Reply{}, refuse(504, "RANG is for RETR and HASH; nothing was stored.")
 	}
-	if err := s.mayCreate(c); err != nil {
+	parents, err := s.mayCreate(c)
+	if err != nil {
 		return wire.Reply{}, err
 	}
 	if opt.Mode == vfs.WriteAt && s.typ == 'A' {
@@ -144,6 +146,9 @@ func (s *session) store(c *call, opt vfs.CreateOptions, text string) (wire.Reply
 		return wire.Reply{}, err
 	}
 	defer done()
+	if err := s.mkdirs(c, parents); err != nil {
+		return wire.Reply{}, err
+	}
 	w, err := s.fsys.Create(c, c.name, opt)
 	if err != nil {
 		return wire.Reply{}, err
@@ -162,30 +167,79 @@ func (s *session) store(c *call, opt vfs.CreateOptions, text string) (wire.Reply
 	return reply(226, "Transfer complete."), nil
 }
 
-// mayCreate are the cheap checks before 150. A store without real directories
-// would have to be asked over the network; there Create says it.
-func (s *session) mayCreate(c *call) error {
+// mayCreate are the cheap checks before 150; it returns the directories that have to
+// be made first. A store without real directories would have to be asked over the
+// network; there Create says it.
+func (s *session) mayCreate(c *call) (parents []string, err error) {
 	if !s.fsys.Caps().Has(vfs.RealDirs) {
-		return nil
+		return nil, nil
 	}
-	parent, _ := vfs.Split(c.name)
-	info, err := s.visible.Stat(c, parent)
-	if err != nil {
-		return err
+	parents, err = s.missingParents(c, c.name)
+	if err != nil || len(parents) > 0 {
+		return parents, err
 	}
-	if !info.IsDir() {
-		return vfs.ErrNotDir
-	}
-	info, err = s.visible.Stat(c, c.name)
+	info, err := s.visible.Stat(c, c.name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil
+		return nil, nil
 	case err != nil:
-		return err
+		return nil, err
 	case info.IsDir():
-		return vfs.ErrIsDir
+		return nil, vfs.ErrIsDir
 	case c.row.op == vfs.OpWrite:
-		return s.overwritable(c.name)
+		return nil, s.overwritable(c.name)
+	}
+	return nil, nil
+}
+
+// missingParents are the directories above name that are not there and that this
+// user may make, the upper ones first. Without Profile.MakeParents all of them have to
+// be there.
+func (s *session) missingParents(c *call, name string) ([]string, error) {
+	dir, _ := vfs.Split(name)
+	if !s.profile.MakeParents {
+		info, err := s.visible.Stat(c, dir)
+		if err == nil && !info.IsDir() {
+			err = vfs.ErrNotDir
+		}
+		return nil, err
+	}
+	missing, err := s.missingDirs(c, dir)
+	for _, dir := range missing {
+		if err := s.allow(vfs.OpMkdir, dir); err != nil {
+			return nil, err
+		}
+	}
+	return missing, err
+}
+
+// missingDirs are dir and the directories above it as far as they are not there, the
+// upper ones first.
+func (s *session) missingDirs(c *call, dir string) ([]string, error) {
+	var missing []string
+	for ; dir != "."; dir, _ = vfs.Split(dir) {
+		info, err := s.visible.Stat(c, dir)
+		if err == nil && !info.IsDir() {
+			return nil, vfs.ErrNotDir
+		}
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		missing = append(missing, dir)
+	}
+	slices.Reverse(missing)
+	return missing, nil
+}
+
+// mkdirs makes dirs in their order. Somebody else may have been faster.
+func (s *session) mkdirs(c *call, dirs []string) error {
+	for _, dir := range dirs {
+		if err := s.fsys.Mkdir(c, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
 	}
 	return nil
 }
@@ -218,7 +272,7 @@ func (s *session) receive(c *call, conn net.Conn, w vfs.Writer) error {
 	marked := records.Ended() || p.z != nil && p.z.ended // the data tells its end
 	secured, overTLS := conn.(*dataconn.Secured)
 	if overTLS && !secured.Clean() && !marked {
-		if !s.cfg.Uploads.LenientTLS {
+		if !s.cfg.Uploads.LenientTLS && !s.profile.LenientTLS {
 			return errNoCloseNotify
 		}
 		s.log.Warn("upload accepted without close_notify", "path", display(c.name))

@@ -12,21 +12,20 @@ import (
 //	drwxr-xr-x   1 ftp      ftp             0 Jan 02  2006 name
 //	lrwxrwxrwx   1 ftp      ftp             0 Jan 02 15:04 name -> target
 //
-// Times are shown in loc (nil: UTC): with the hour where they are not older than
-// 180 days and not more than one day ahead of now, else with the year. A time
+// Times are shown in loc (nil: UTC), as form says. A time
 // before 1970-01-02 is what stores give for "unknown", and makes clients drop the
 // line: it is shown as 1980-01-01, one after the year 9999 as the last day of that.
 //
 // Clients that parse links expect an arrow (curl refuses the whole listing
 // without), so a Link without Target points at "?".
-func AppendLong(dst []byte, e Entry, now time.Time, loc *time.Location) []byte {
+func AppendLong(dst []byte, e Entry, form DateForm, now time.Time, loc *time.Location) []byte {
 	dst = appendModeLetters(dst, e)
 	dst = append(dst, "   1 "...)
 	dst = appendColumn(dst, e.Owner)
 	dst = appendColumn(dst, e.Group)
 	dst = appendSize(dst, max(e.Size, 0))
 	dst = append(dst, ' ')
-	dst = appendListTime(dst, e.Modify, now, loc)
+	dst = appendListTime(dst, e.Modify, form, now, loc)
 	dst = append(dst, ' ')
 	dst = appendName(dst, e.Name)
 	if e.Type == Link {
@@ -38,6 +37,18 @@ func AppendLong(dst []byte, e Entry, now time.Time, loc *time.Location) []byte {
 	}
 	return dst
 }
+
+// DateForm is how the second half of a time in a line of LIST looks.
+type DateForm uint8
+
+// DateByAge shows the hour of times that are not older than 180 days and not more than
+// one day ahead, and the year of others, as ls does. DateYear always shows the year,
+// DateHour always the hour, for programs that know but one form.
+const (
+	DateByAge DateForm = iota
+	DateYear
+	DateHour
+)
 
 func appendModeLetters(dst []byte, e Entry) []byte {
 	mode := e.Mode
@@ -89,7 +100,7 @@ func appendSize(dst []byte, size int64) []byte {
 }
 
 // appendListTime writes twelve characters.
-func appendListTime(dst []byte, t, now time.Time, loc *time.Location) []byte {
+func appendListTime(dst []byte, t time.Time, form DateForm, now time.Time, loc *time.Location) []byte {
 	if loc == nil {
 		loc = time.UTC
 	}
@@ -110,7 +121,7 @@ func appendListTime(dst []byte, t, now time.Time, loc *time.Location) []byte {
 	dst = append(dst, months[3*(month-1):3*month]...)
 	dst = append2(append(dst, ' '), dayOfMonth)
 	dst = append(dst, ' ')
-	if t.Before(now.Add(-recent)) || t.After(now.Add(day)) {
+	if form == DateYear || form == DateByAge && (t.Before(now.Add(-recent)) || t.After(now.Add(day))) {
 		dst = append(dst, ' ')
 		return append2(append2(dst, year/100), year%100)
 	}

@@ -71,7 +71,7 @@ func TestAppendLong(t *testing.T) {
 		{"hostile name", Entry{Name: " a\r\n-rw b\x00\xff ", Modify: recent}, nil,
 			"----------   1 ftp      ftp             0 Jun 02 15:04  a??-rw b?\xff "},
 	} {
-		if got := string(AppendLong([]byte("before"), tt.e, listNow, tt.loc)); got != "before"+tt.want {
+		if got := string(AppendLong([]byte("before"), tt.e, DateByAge, listNow, tt.loc)); got != "before"+tt.want {
 			t.Errorf("%s:\n got %q\nwant %q", tt.name, got, tt.want)
 		}
 	}
@@ -121,7 +121,7 @@ func TestLongTimesAreUnderstood(t *testing.T) {
 		if modify.Unix() < 86400 {
 			continue
 		}
-		line := string(AppendLong(nil, Entry{Name: "f", Modify: modify}, now, time.UTC))
+		line := string(AppendLong(nil, Entry{Name: "f", Modify: modify}, DateByAge, now, time.UTC))
 		_, _, got := readLong(t, line, now)
 		if !got.Equal(modify) && !got.Equal(modify.Truncate(24*time.Hour)) {
 			t.Fatalf("now %v: %v is shown as %q, understood as %v", now, modify, line, got)
@@ -142,7 +142,7 @@ func FuzzLong(f *testing.F) {
 			Name: name, Type: EntryType(kind), Size: size, Modify: time.Unix(sec, 0), Mode: fs.FileMode(mode),
 			Owner: owner, Group: group, Target: target,
 		}
-		line := string(AppendLong(nil, e, listNow, time.FixedZone("", zone)))
+		line := string(AppendLong(nil, e, DateByAge, listNow, time.FixedZone("", zone)))
 		gotName, gotSize, _ := readLong(t, line, listNow)
 		clean := strings.NewReplacer("\r", "?", "\n", "?", "\x00", "?")
 		want := clean.Replace(name)
@@ -162,7 +162,7 @@ func TestAppendLongAllocs(t *testing.T) {
 	zone := time.FixedZone("", 3600)
 	e := sampleEntry()
 	buf := make([]byte, 0, 512)
-	if n := testing.AllocsPerRun(1000, func() { buf = AppendLong(buf[:0], e, listNow, zone) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { buf = AppendLong(buf[:0], e, DateByAge, listNow, zone) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -172,6 +172,6 @@ func BenchmarkAppendLong(b *testing.B) {
 	buf := make([]byte, 0, 512)
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = AppendLong(buf[:0], e, listNow, time.UTC)
+		buf = AppendLong(buf[:0], e, DateByAge, listNow, time.UTC)
 	}
 }

@@ -37,6 +37,13 @@ type Config struct {
 	// The representation type of a session that has not sent TYPE: `ascii`, as the RFC
 	// has it, or `binary`, for clients that forget to ask for it.
 	DefaultType Type `yaml:"default_type" default:"ascii"`
+	// The device profile of users who have none of their own.
+	Profile ProfileName `yaml:"profile"`
+	// Sets of tolerances for devices and old programs, from which `profile` and users choose.
+	Profiles []Profile `yaml:"profiles"`
+	// The virtual hosts that clients may ask for (HOST). Without this key every name is
+	// accepted.
+	Hosts []HostName `yaml:"hosts"`
 	// How fast each session may transfer in each direction, in bytes a second, such as
 	// `500K` or `2M`. A user's own rate wins.
 	Rate Rate `yaml:"rate" default:"off"`
@@ -46,6 +53,8 @@ type Config struct {
 	Timeouts Timeouts `yaml:"timeouts"`
 	// The connections that carry files and listings.
 	Data Data `yaml:"data"`
+	// Load balancers in front of ftpgate that tell the client's address.
+	Proxy Proxy `yaml:"proxy"`
 	// FTPS: what TLS is offered, and where it is required. See [tls.md](tls.md).
 	TLS TLS `yaml:"tls"`
 	// What becomes of uploads that did not end well.
@@ -79,13 +88,18 @@ type User struct {
 	// Refuses the login without TLS, and transfers without TLS on the data connection,
 	// whatever `tls.required` says for others.
 	RequireTLS bool `yaml:"require_tls" default:"false"`
+	// The device profile of this user's sessions.
+	Profile ProfileName `yaml:"profile"`
+	// Whether data connections of this user may go to other hosts, for transfers between two
+	// servers (FXP).
+	FXP bool `yaml:"fxp" default:"false"`
 	// Refuses the login.
 	Disabled bool `yaml:"disabled" default:"false"`
 	// The first day on which the login is refused, such as `2027-01-31` (in UTC), or a
 	// moment such as `2027-01-31T12:00:00+01:00`.
 	Expires Moment `yaml:"expires"`
 
-	pos position
+	position
 }
 
 // Limits bound what clients can take.
@@ -101,6 +115,10 @@ type Limits struct {
 	LoginFailures Count `yaml:"login_failures" default:"5"`
 	// Unknown commands before login that end a session.
 	UnknownCommands Count `yaml:"unknown_commands" default:"20"`
+	// Bytes that one HASH, XCRC or the like reads at most.
+	HashSize Size `yaml:"hash_size" default:"64G"`
+	// Entries that DSIZ counts, and RMDA and SITE RMDIR remove, at most.
+	Tree Count `yaml:"tree" default:"100000"`
 	// Operations that may hang in a store that no longer answers before new logins are
 	// told to come back later.
 	Abandoned Count `yaml:"abandoned" default:"256"`
@@ -112,6 +130,8 @@ type Timeouts struct {
 	Login Duration `yaml:"login" default:"10s"`
 	// Between two commands.
 	Idle Duration `yaml:"idle" default:"5m"`
+	// What clients may set it to (SITE IDLE) at most.
+	IdleMax Duration `yaml:"idle_max" default:"2h"`
 	// Until the client opened the data connection.
 	DataOpen Duration `yaml:"data_open" default:"30s"`
 	// Without a byte on the data connection.
@@ -132,9 +152,19 @@ type Data struct {
 	// The ports that passive data connections use, which a firewall must let in. The
 	// default lies outside of Linux' ephemeral range. A change takes a restart.
 	PassivePorts Ports `yaml:"passive_ports" default:"61000-65535"`
-	// The IPv4 address that PASV tells to clients, for a server behind NAT. Without this
-	// key it is the address that the client dialled.
-	PublicAddress IPv4 `yaml:"public_address"`
+	// What PASV tells to clients, for a server behind NAT: an IPv4 address, a host name, which is
+	// looked up once a minute, or `0.0.0.0`, which many clients take for the address that they connected
+	// to. Without this key it is that address itself.
+	PublicAddress PublicAddress `yaml:"public_address"`
+	// What PASV tells to clients of some networks instead.
+	PublicAddresses []ClientAddress `yaml:"public_addresses"`
+	// Whose data connections are accepted: `exact` those of the client's address, `network` those of its
+	// IPv4 /24 or IPv6 /64, for clients behind NAT with several addresses, or those of `any`body, which lets
+	// others steal and send files.
+	PeerCheck PeerCheck `yaml:"peer_check" default:"exact"`
+	// Whether data may be compressed (MODE Z): `on_demand` for who asks, `offer` also tells it in FEAT, which
+	// makes lftp use it by itself, also where the network is faster; or `off`.
+	Deflate Deflate `yaml:"deflate" default:"on_demand"`
 	// Whether the server may connect to clients (PORT, EPRT).
 	Active bool `yaml:"active" default:"true"`
 	// Whether clients may connect to the server (PASV, EPSV).
@@ -180,7 +210,7 @@ type Certificate struct {
 	// is in the file `cert`.
 	Key Path `yaml:"key"`
 
-	pos position
+	position
 }
 
 // ACME gets certificates by itself.

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/text/encoding/simplifiedchinese"
 
 	"github.com/ftpgate/ftpgate/auth"
 )
@@ -27,6 +29,25 @@ func TestDefault(t *testing.T) {
 	}
 }
 
+// forget takes all positions out of v.
+func forget(v reflect.Value) {
+	if x, ok := v.Addr().Interface().(located); ok {
+		x.locate(position{})
+	}
+	switch v.Kind() {
+	case reflect.Slice:
+		for i := range v.Len() {
+			forget(v.Index(i))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				forget(v.Field(i))
+			}
+		}
+	}
+}
+
 // The file in testdata uses every key; what it says arrives.
 func TestLoadEveryKey(t *testing.T) {
 	c, err := Load(filepath.Join("testdata", "full.yaml"))
@@ -35,10 +56,9 @@ func TestLoadEveryKey(t *testing.T) {
 	}
 	for i := range c.Users {
 		u := &c.Users[i]
-		if u.pos.line == 0 {
+		if u.position.line == 0 {
 			t.Errorf("user %s has no position", u.Name)
 		}
-		u.pos = position{}
 		if u.Hash.Given && reflect.DeepEqual(u.Hash.Secret, auth.Secret{}) {
 			t.Errorf("user %s has no secret", u.Name)
 		}
@@ -46,11 +66,11 @@ func TestLoadEveryKey(t *testing.T) {
 	}
 	for i := range c.TLS.Certificates {
 		cert := &c.TLS.Certificates[i]
-		if cert.pos.line == 0 {
+		if cert.position.line == 0 {
 			t.Errorf("certificate %s has no position", cert.Cert)
 		}
-		cert.pos = position{}
 	}
+	forget(reflect.ValueOf(c).Elem())
 	yes := true
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -78,18 +98,21 @@ func TestLoadEveryKey(t *testing.T) {
 			{Name: "alice", Hash: Hash{Given: true}, Home: "/alice", Permissions: Permissions{auth.ReadOnly | auth.Store, true}, Rate: 2 << 20,
 				Expires: Moment{time.Date(2030, 1, 31, 0, 0, 0, 0, time.UTC)}},
 			{Name: "John Doe", Password: "0123", Rate: -1, Disabled: true},
-			{Name: "carol", RequireTLS: true},
+			{Name: "carol", RequireTLS: true, Profile: ProfileName{Name: "camera"}, FXP: true},
 		},
 		Banner: "Welcome\nto the archive\n", TimeZone: TimeZone{berlin}, DefaultType: "binary", Rate: 1536 << 10,
-		Limits:   Limits{100, 10, 1024, 3, -1, 16},
-		Timeouts: Timeouts{Duration(20 * time.Second), -1, Duration(time.Second), Duration(2 * time.Minute), Duration(3 * time.Second), Duration(4 * time.Second), Duration(5 * time.Second), 0},
-		Data:     Data{Ports{50000, 50999}, IPv4{c.Data.PublicAddress.Addr}, false, true},
+		Limits:   Limits{100, 10, 1024, 3, -1, 32 << 20, 1000, 16},
+		Timeouts: Timeouts{Duration(20 * time.Second), -1, Duration(time.Hour), Duration(time.Second), Duration(2 * time.Minute), Duration(3 * time.Second), Duration(4 * time.Second), Duration(5 * time.Second), 0},
+		Data: Data{Ports{50000, 50999}, "203.0.113.7", []ClientAddress{
+			{Network{netip.MustParsePrefix("10.0.0.0/8")}, "", position{}}, {Network{netip.MustParsePrefix("192.0.2.7/32")}, "ftp.example.org", position{}},
+		}, "network", "offer", false, true},
+		Profile:  ProfileName{Name: "old"},
+		Profiles: []Profile{{ProfileName{Name: "old"}, true, Charset{simplifiedchinese.GBK}, true, true, "year", "commit", true, position{}}},
+		Hosts:    []HostName{"ftp.example.org", "[2001:db8::1]"},
+		Proxy:    Proxy{[]Network{{netip.MustParsePrefix("192.0.2.0/24")}}, Duration(time.Second)},
 		Uploads:  Uploads{"listing", "commit", true},
 		Log:      Log{"json", "debug"},
 		File:     "testdata/full.yaml",
-	}
-	if c.Data.PublicAddress.String() != "203.0.113.7" {
-		t.Errorf("public address %s", c.Data.PublicAddress)
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got  %+v\nwant %+v", c, want)
@@ -114,7 +137,7 @@ func TestErrors(t *testing.T) {
 		{"baner: hi", `f:1:1: key "baner" is unknown; is it banner?`},
 		{"limits:\n  sesions: 3\n", `f:2:3: key "limits.sesions" is unknown; is it sessions?`},
 		{"tls: {requird: all}", `f:1:7: key "tls.requird" is unknown; is it required?`},
-		{"profiles: {}", `f:1:1: key "profiles" is unknown; known here are url, listen, anonymous, write, users, users_files, banner, time_zone, default_type, rate, limits, timeouts, data, tls, uploads, log`},
+		{"printers: {}", `f:1:1: key "printers" is unknown; known here are ` + strings.Join(keys(reflect.TypeFor[Config]()), ", ")},
 		{"users:\n  - nam: x\n", `f:2:5: key "users.nam" is unknown; is it name?`},
 		{"banner: a\nbanner: b", `f:2:1: mapping key "banner" already defined at [1:1]`},
 		{"<<: {}", "f:1:1: merging keys with << is not supported; write them out"},
@@ -151,7 +174,21 @@ func TestErrors(t *testing.T) {
 		{"users:\n  - name: a\n    expires: tomorrow", `f:3:14: users.expires: "tomorrow" is not a date such as 2027-01-31, or 2027-01-31T12:00:00Z`},
 		{"data:\n  passive_ports: 5000", `f:2:18: data.passive_ports: "5000" is not a range of ports FROM-TO such as 50000-50999`},
 		{"data:\n  passive_ports: 5000-4000", `f:2:18: data.passive_ports: "5000-4000" is not a range of ports FROM-TO such as 50000-50999`},
-		{"data:\n  public_address: ftp.example.org", `f:2:19: data.public_address: "ftp.example.org" is not an IPv4 address such as 203.0.113.7 (PASV can tell no other)`},
+		{"data:\n  public_address: '2001:db8::1'", `f:2:19: data.public_address: "2001:db8::1" is not an IPv4 address such as 203.0.113.7 (PASV can tell no other)`},
+		{"data:\n  public_address: 203.0.113", `f:2:19: data.public_address: "203.0.113" is neither an IPv4 address such as 203.0.113.7 nor a host name`},
+		{"data:\n  public_addresses:\n    - address: 192.0.2.1", `f:3:7: data.public_addresses: clients is missing`},
+		{"data:\n  public_addresses:\n    - clients: 192.0.2.1/24", `f:3:16: data.public_addresses.clients: "192.0.2.1/24" has bits behind its length; is it 192.0.2.0/24?`},
+		{"proxy:\n  trusted: [10.0.0.0/33]", `f:2:13: proxy.trusted: "10.0.0.0/33" is not a network such as 192.0.2.0/24 or 2001:db8::/32, nor an address`},
+		{"data:\n  peer_check: no", `f:2:15: data.peer_check: "no" is not one of exact, network, any`},
+		{"data:\n  deflate: on", `f:2:12: data.deflate: "on" is not one of on_demand, offer, off`},
+		{"hosts: a b", `f:1:8: hosts: "a b" is neither a host name nor an address`},
+		{"limits: {hash_size: 5X}", `f:1:21: limits.hash_size: "5X" is not a number of bytes such as 500M or 64G, nor off`},
+		{"profile: phone", `f:1:10: there is no device profile "phone"; there are camera, scanner, windows`},
+		{"users:\n  - {name: a, password: b, profile: phone}", `f:2:37: there is no device profile "phone"; there are camera, scanner, windows`},
+		{"profiles:\n  - make_parents: true", `f:2:5: profiles: the name is missing`},
+		{"profiles:\n  - name: a\n  - name: a", `f:3:5: profiles: "a" is there twice; delete one of the two`},
+		{"profiles:\n  - name: a\n    charset: klingon", `f:3:14: profiles.charset: the character set "klingon" is unknown; write a name such as utf-8, gbk, shift_jis or windows-1252`},
+		{"profiles:\n  - name: a\n    charset: utf-16", `f:3:14: profiles.charset: names on an FTP connection can't be in utf-16le`},
 		{"time_zone: Mars/Olympus", `f:1:12: time_zone: time zone "Mars/Olympus" is unknown; write UTC, Local, or a name such as Europe/Berlin`},
 		{"default_type: I", `f:1:15: default_type: "I" is not one of ascii, binary`},
 		{"uploads:\n  show_staged: yes", `f:2:16: uploads.show_staged: "yes" is not one of exact, listing, off`},

@@ -23,6 +23,13 @@ type position struct {
 	line, column int
 }
 
+// locate notes where the value begins.
+func (p *position) locate(at position) { *p = at }
+
+// located is a section or value that knows its place, for errors that come later: it embeds
+// a position.
+type located interface{ locate(position) }
+
 // wrap makes err an error of this place.
 func (p position) wrap(err error) error {
 	if p.line == 0 {
@@ -133,6 +140,9 @@ func (d *decoder) value(n ast.Node, v reflect.Value, path string) error {
 	if err != nil {
 		return err
 	}
+	if x, ok := v.Addr().Interface().(located); ok {
+		x.locate(d.at(start(n)))
+	}
 	if text, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		s, err := d.scalar(n, path)
 		if err != nil {
@@ -205,12 +215,6 @@ func (d *decoder) list(n ast.Node, v reflect.Value, path string) error {
 }
 
 func (d *decoder) mapping(n ast.Node, v reflect.Value, path string) error {
-	switch x := v.Addr().Interface().(type) {
-	case *User:
-		x.pos = d.at(start(n))
-	case *Certificate:
-		x.pos = d.at(start(n))
-	}
 	var values []*ast.MappingValueNode
 	switch x := n.(type) {
 	case *ast.MappingNode:

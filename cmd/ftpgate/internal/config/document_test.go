@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,18 +30,28 @@ type key struct {
 	isSection                bool
 }
 
-// document reads the comments and tags of config.go.
+// document reads the comments and tags of the package.
 func document(t testing.TB) []section {
 	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "config.go", nil, parser.ParseComments)
+	sources, err := filepath.Glob("*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	structs := map[string]*ast.StructType{}
-	for _, d := range file.Decls {
-		if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.TYPE {
+	for _, source := range sources {
+		file, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			g, ok := d.(*ast.GenDecl)
+			if !ok || g.Tok != token.TYPE {
+				continue
+			}
 			spec := g.Specs[0].(*ast.TypeSpec)
-			structs[spec.Name.Name] = spec.Type.(*ast.StructType)
+			if s, ok := spec.Type.(*ast.StructType); ok && hasKeys(s) {
+				structs[spec.Name.Name] = s
+			}
 		}
 	}
 	var out []section
@@ -69,6 +80,13 @@ func document(t testing.TB) []section {
 	}
 	walk("Config", "", "")
 	return out
+}
+
+// hasKeys reports whether s is a section, and not the type of a value.
+func hasKeys(s *ast.StructType) bool {
+	return slices.ContainsFunc(s.Fields.List, func(f *ast.Field) bool {
+		return f.Tag != nil && strings.Contains(f.Tag.Value, "yaml:")
+	})
 }
 
 func typeName(e ast.Expr) string {

@@ -77,9 +77,15 @@ func parse(path string, data []byte) (*Config, error) {
 	if err := c.uniqueUsers(); err != nil {
 		return nil, err
 	}
+	if err := c.checkProfiles(); err != nil {
+		return nil, err
+	}
+	if err := c.checkNetwork(); err != nil {
+		return nil, err
+	}
 	for _, cert := range c.TLS.Certificates {
 		if cert.Cert == "" {
-			return nil, cert.pos.wrap(errors.New("tls.certificates: cert is missing"))
+			return nil, cert.position.wrap(errors.New("tls.certificates: cert is missing"))
 		}
 	}
 	c.File = path
@@ -127,13 +133,13 @@ func (c *Config) uniqueUsers() error {
 		u := &c.Users[i]
 		switch at, taken := first[u.Name]; {
 		case u.Name == "":
-			return u.pos.wrap(fmt.Errorf("users: the name is missing"))
+			return u.position.wrap(fmt.Errorf("users: the name is missing"))
 		case taken:
-			return u.pos.wrap(fmt.Errorf("users: %q is already in line %d; delete one of the two", u.Name, at.line))
+			return u.position.wrap(fmt.Errorf("users: %q is already in line %d; delete one of the two", u.Name, at.line))
 		case u.Password != "" && u.Hash.Given:
-			return u.pos.wrap(fmt.Errorf("users: %q has a password and a hash; delete one of the two", u.Name))
+			return u.position.wrap(fmt.Errorf("users: %q has a password and a hash; delete one of the two", u.Name))
 		}
-		first[u.Name] = u.pos
+		first[u.Name] = u.position
 	}
 	return nil
 }
@@ -155,13 +161,17 @@ func (c *Config) Accounts(defaults auth.Account) ([]auth.Account, error) {
 		case c.TLS.ClientCertificates.Login == "alone":
 			a.Secret = auth.NoPassword()
 		default:
-			return nil, u.pos.wrap(fmt.Errorf("users: %q has no password; write password or hash, or give it in FTPGATE_USERS", u.Name))
+			return nil, u.position.wrap(fmt.Errorf("users: %q has no password; write password or hash, or give it in FTPGATE_USERS", u.Name))
 		}
 		if u.Home != "" {
 			a.Home = string(u.Home)
 		}
 		if u.Rate != 0 {
 			a.Rate = int64(u.Rate)
+		}
+		a.FXP = u.FXP || a.FXP
+		if u.Profile.Name != "" {
+			a.Profile = u.Profile.Name
 		}
 		if u.Permissions.Given {
 			a.Policy = &auth.Policy{Permissions: u.Permissions.Permissions}

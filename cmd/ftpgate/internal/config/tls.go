@@ -98,10 +98,8 @@ func (d *Domain) UnmarshalText(text []byte) error {
 	case net.ParseIP(name) != nil, len(name) > 253, !strings.Contains(name, "."):
 		return fmt.Errorf("%q is not a host name such as ftp.example.org", text)
 	}
-	for label := range strings.SplitSeq(name, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || label[0] == '-' || label[len(label)-1] == '-' {
-			return fmt.Errorf("%q is not a host name such as ftp.example.org; write names with other letters in their xn-- form", text)
-		}
+	if !isHostName(name) {
+		return fmt.Errorf("%q is not a host name such as ftp.example.org; write names with other letters in their xn-- form", text)
 	}
 	*d = Domain(name)
 	return nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -193,6 +192,19 @@ func (c *Count) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Size is a number of bytes; -1 is no limit, 0 the default.
+type Size int64
+
+// UnmarshalText reads a number with K, M, G or T for powers of 1024, or off.
+func (s *Size) UnmarshalText(text []byte) error {
+	v, err := auth.ParseRate(string(text))
+	if err != nil || strings.HasSuffix(string(text), "/s") {
+		return fmt.Errorf("%q is not a number of bytes such as 500M or 64G, nor off", text)
+	}
+	*s = Size(v)
+	return nil
+}
+
 // Duration is how long something may take; -1 is for ever.
 type Duration time.Duration
 
@@ -234,19 +246,6 @@ func (p *Ports) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not a range of ports FROM-TO such as 50000-50999", text)
 	}
 	*p = Ports{uint16(a), uint16(b)}
-	return nil
-}
-
-// IPv4 is an address, or not valid.
-type IPv4 struct{ netip.Addr }
-
-// UnmarshalText reads an IPv4 address.
-func (a *IPv4) UnmarshalText(text []byte) error {
-	addr, err := netip.ParseAddr(string(text))
-	if err != nil || !addr.Is4() || addr.IsUnspecified() {
-		return fmt.Errorf("%q is not an IPv4 address such as 203.0.113.7 (PASV can tell no other)", text)
-	}
-	a.Addr = addr
 	return nil
 }
 

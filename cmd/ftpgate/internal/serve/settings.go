@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/ftpgate/ftpgate/auth"
 	"github.com/ftpgate/ftpgate/cmd/ftpgate/internal/config"
 	"github.com/ftpgate/ftpgate/gateway"
-	"github.com/ftpgate/ftpgate/gateway/dataconn"
 	"github.com/ftpgate/ftpgate/vfs"
 )
 
@@ -28,18 +26,18 @@ func (r *run) gatewayConfig(cfg *config.Config, a *accounts) gateway.Config {
 		Limits: gateway.Limits{
 			Sessions: int(l.Sessions), PerAddress: int(l.PerAddress), LineLength: int(l.LineLength),
 			LoginFailures: int(l.LoginFailures), Unknown: int(l.UnknownCommands), Abandoned: int(l.Abandoned),
+			HashSize: int64(l.HashSize), Tree: int(l.Tree),
 		},
 		Timeouts: gateway.Timeouts{
-			Login: time.Duration(t.Login), Idle: time.Duration(t.Idle), DataOpen: time.Duration(t.DataOpen),
+			Login: time.Duration(t.Login), Idle: time.Duration(t.Idle), IdleMax: time.Duration(t.IdleMax), DataOpen: time.Duration(t.DataOpen),
 			Stall: time.Duration(t.Stall), Write: time.Duration(t.Write), Handshake: time.Duration(t.Handshake),
 			Abandon: time.Duration(t.Abandon),
 		},
-		Data: gateway.Data{
-			PassivePorts: dataconn.PortRange(cfg.Data.PassivePorts),
-			Masquerade:   masquerade(cfg.Data.PublicAddress.Addr),
-			NoActive:     !cfg.Data.Active,
-			NoPassive:    !cfg.Data.Passive,
-		},
+		Data:     cfg.Data.Gateway(),
+		Profile:  cfg.Profile.Name,
+		Profiles: cfg.GatewayProfiles(),
+		Host:     cfg.HostServed(),
+		Proxy:    cfg.Proxy.Gateway(),
 		Uploads: gateway.Uploads{
 			ShowStaged:          cfg.Uploads.ShowStaged.VFS(),
 			CommitOnControlLost: cfg.Uploads.ControlLost == "commit",
@@ -80,12 +78,4 @@ func openHome(root vfs.FS) func(context.Context, *auth.Principal) (vfs.FS, func(
 		}
 		return sub, func() { _ = closer.Close() }, nil
 	}
-}
-
-// masquerade tells addr to every client, or what each dialled if addr is not set.
-func masquerade(addr netip.Addr) *dataconn.Masquerade {
-	if !addr.IsValid() {
-		return nil
-	}
-	return &dataconn.Masquerade{Address: addr.String()}
 }
