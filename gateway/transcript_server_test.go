@@ -295,7 +295,7 @@ func configure(cfg *gateway.Config, text string) error {
 		"stall": &cfg.Timeouts.Stall, "idle-max": &cfg.Timeouts.IdleMax,
 	}
 	flag := map[string]*bool{
-		"no-active": &cfg.Data.NoActive, "no-passive": &cfg.Data.NoPassive, 
+		"no-active": &cfg.Data.NoActive, "no-passive": &cfg.Data.NoPassive,
 		"commit-on-control-lost": &cfg.Uploads.CommitOnControlLost, "lenient-tls": &cfg.Uploads.LenientTLS,
 		"require-tls": &cfg.TLS.RequireControl, "require-prot": &cfg.TLS.RequireData, "allow-ccc": &cfg.TLS.AllowCCC,
 	}
