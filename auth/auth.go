@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/netip"
+	"time"
 )
 
 // Errors of an Authenticator. Any other error counts as ErrUnavailable.
@@ -49,6 +50,8 @@ type Principal struct {
 	Name string
 	// Anonymous principals never resume uploads of other sessions.
 	Anonymous bool
+	// Expires is when the session ends, at its next command, unless it is zero.
+	Expires time.Time
 	Settings
 }
 

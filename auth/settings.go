@@ -18,9 +18,16 @@ type Settings struct {
 	// FXP lets data connections go to and come from other hosts than the client's,
 	// for transfers between two servers.
 	FXP bool
-	// Rate limits each direction of each session, in bytes a second; 0 means the
-	// server's default, a negative rate no limit.
-	Rate int64
+	// Rate limits each session, UserRate all sessions of the user together; what they
+	// do not say is the server's default.
+	Rate, UserRate Rates
+	// Sessions is how many the user may have at once; 0 means the server's default, a
+	// negative number no limit.
+	Sessions int
+	// LenientTLS and CommitOnControlLost decide about uploads that end without
+	// close_notify, or along with the control connection; nil leaves it to the profile
+	// and the server.
+	LenientTLS, CommitOnControlLost *bool
 	// Profile names the device profile of the user's sessions; empty means the
 	// server's.
 	Profile string
@@ -44,17 +51,20 @@ func (a *Account) Set(key, value string, hasValue bool) error {
 	case "perm":
 		var p Permissions
 		p, err = ParsePermissions(value)
-		a.Policy = &Policy{Permissions: p}
+		a.EditPolicy().Permissions = p
 	case "home":
 		a.Home, err = value, CheckHome(value)
 	case "rate":
-		a.Rate, err = ParseRate(value)
+		a.Rate, err = ParseRates(value)
 	case "profile":
 		a.Profile = value
 	case "expires":
 		a.Expires, err = ParseExpiry(value)
 	default:
-		return fmt.Errorf("key %q is unknown; there are perm, home, rate, profile, expires, fxp, require_tls and disabled", key)
+		var known bool
+		if known, err = a.setLimit(key, value); !known {
+			return fmt.Errorf("key %q is unknown; there are perm, home, rate, profile, expires, "+limitKeys+", fxp, require_tls and disabled", key)
+		}
 	}
 	if !hasValue {
 		return fmt.Errorf("%s has no value; write %s=VALUE", key, key)

@@ -35,7 +35,7 @@ func (a *Account) refusal(now time.Time) string {
 }
 
 func (a *Account) principal() *Principal {
-	return &Principal{Name: a.Name, Settings: a.Settings}
+	return &Principal{Name: a.Name, Expires: a.Expires, Settings: a.Settings}
 }
 
 // Directory is an Authenticator with accounts whose passwords a Chain checks in

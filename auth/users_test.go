@@ -72,9 +72,9 @@ func TestRate(t *testing.T) {
 // Every operation of the vfs needs a letter, and the letters of reading allow
 // nothing that changes the tree.
 func TestPolicy(t *testing.T) {
-	ops := []vfs.Op{vfs.OpEnter, vfs.OpStat, vfs.OpList, vfs.OpRead, vfs.OpWrite, vfs.OpOverwrite, vfs.OpAppend,
+	ops := []vfs.Op{vfs.OpEnter, vfs.OpStat, vfs.OpList, vfs.OpRead, vfs.OpHash, vfs.OpWrite, vfs.OpOverwrite, vfs.OpAppend,
 		vfs.OpRemove, vfs.OpRmdir, vfs.OpMkdir, vfs.OpRename, vfs.OpSetModTime, vfs.OpSetMode, vfs.OpSymlink, vfs.OpSpace}
-	reader, writer, nobody := &Policy{ReadOnly}, &Policy{ReadWrite}, &Policy{}
+	reader, writer, nobody := &Policy{Permissions: ReadOnly}, &Policy{Permissions: ReadWrite}, &Policy{}
 	for _, op := range ops {
 		if err := reader.Allow(op, "x"); (err == nil) == op.Mutates() {
 			t.Errorf("a reader and %s: %v", op, err)
@@ -92,7 +92,7 @@ func TestPolicy(t *testing.T) {
 	if writer.Allow("unheard of", "x") == nil {
 		t.Error("an operation that no letter names is allowed")
 	}
-	for _, s := range []string{"", "elr", "elradfmwMT"} {
+	for _, s := range []string{"none", "elr", "elradfmwMT"} {
 		if p, err := ParsePermissions(s); err != nil || p.String() != s {
 			t.Errorf("ParsePermissions(%q) = %q, %v", s, p, err)
 		}

@@ -44,10 +44,21 @@ func LoadUsers(path string, defaults Account) (*Users, error) {
 //
 // where hash is as in ParseSecret and the keys are
 //
-//	perm=elr             permission letters
+//	perm=elr             permissions, as in ParsePermissions
+//	dirs=/in elw;/out elr  directories with permissions of their own
+//	hide=.*;*.key        names that do not exist for the user, as globs
+//	refuse=*.exe         names that are listed and refused to every command
+//	only=*.csv           names that files may have
+//	max_size=100M        how large a file may become
+//	commands=RETR;LIST   the commands about files that may be used
+//	no_commands=SITE     commands that may not be used
 //	home=/dir            the directory that is the user's root
-//	rate=2M              limit of each direction of each session, as in ParseRate;
+//	rate=2M              limit of each direction of each session, as in ParseRates;
 //	                     off: none, also where the server has one
+//	user_rate=10M        the same of all sessions of the user together
+//	sessions=4           how many sessions the user may have at once
+//	lenient_tls=on       uploads may end without close_notify
+//	control_lost=commit  uploads may end along with the control connection
 //	profile=NAME         the device profile of the user's sessions
 //	expires=2027-01-31   the first day on which the login is refused (UTC), or a
 //	                     moment as in RFC 3339

@@ -28,7 +28,7 @@ func TestParseUsers(t *testing.T) {
 		"erin:" + bcryptHash + ":expires=2030-01-31T12:00:00+02:00, rate=500K",
 	}, "\n")
 	text = strings.Replace(text, ",perm=,", "", 1)
-	defaults := Account{Settings: Settings{Policy: &Policy{Permissions: ReadOnly}, Home: "/pub", Rate: 7}}
+	defaults := Account{Settings: Settings{Policy: &Policy{Permissions: ReadOnly}, Home: "/pub", Rate: Both(7)}}
 	u, err := ParseUsers("users", []byte(text), defaults)
 	if err != nil {
 		t.Fatal(err)
@@ -41,12 +41,12 @@ func TestParseUsers(t *testing.T) {
 	}
 	read := defaults.Policy
 	want := []Account{
-		{Name: "alice", Settings: Settings{Policy: read, Home: "/pub", Rate: 7}},
-		{Name: "bob", Settings: Settings{Policy: &Policy{ReadWrite}, Home: "/bob", Rate: 2 << 20}, Expires: time.Date(2030, 1, 31, 0, 0, 0, 0, time.UTC)},
-		{Name: "carol", Settings: Settings{Policy: read, Home: "/pub", Rate: 7}, Disabled: true},
-		{Name: "John Doe", Settings: Settings{Policy: read, Home: "/pub", Rate: 7}},
-		{Name: "dan", Settings: Settings{Policy: read, Home: `/a,b:"c\`, Rate: 7}, Disabled: true},
-		{Name: "erin", Settings: Settings{Policy: read, Home: "/pub", Rate: 500 << 10}, Expires: time.Date(2030, 1, 31, 10, 0, 0, 0, time.UTC)},
+		{Name: "alice", Settings: Settings{Policy: read, Home: "/pub", Rate: Both(7)}},
+		{Name: "bob", Settings: Settings{Policy: &Policy{Permissions: ReadWrite}, Home: "/bob", Rate: Both(2 << 20)}, Expires: time.Date(2030, 1, 31, 0, 0, 0, 0, time.UTC)},
+		{Name: "carol", Settings: Settings{Policy: read, Home: "/pub", Rate: Both(7)}, Disabled: true},
+		{Name: "John Doe", Settings: Settings{Policy: read, Home: "/pub", Rate: Both(7)}},
+		{Name: "dan", Settings: Settings{Policy: read, Home: `/a,b:"c\`, Rate: Both(7)}, Disabled: true},
+		{Name: "erin", Settings: Settings{Policy: read, Home: "/pub", Rate: Both(500 << 10)}, Expires: time.Date(2030, 1, 31, 10, 0, 0, 0, time.UTC)},
 	}
 	for i := range want {
 		want[i].Expires = want[i].Expires.UTC()
@@ -81,9 +81,9 @@ func TestParseUsersErrors(t *testing.T) {
 		{"a:!:disabled=no", "f:1:5: disabled has no value; delete it to take it back"},
 		{"a:!:perm", "f:1:5: perm has no value; write perm=VALUE"},
 		{"a:!:perm=", "f:1:5: perm has no value"},
-		{"a:!:shell=/bin/sh", `f:1:5: key "shell" is unknown; there are perm, home, rate, profile, expires, fxp, require_tls and disabled`},
+		{"a:!:shell=/bin/sh", `f:1:5: key "shell" is unknown; there are perm, home, rate, profile, expires, dirs, hide, refuse, only, max_size, commands, no_commands, sessions, user_rate, lenient_tls, control_lost, fxp, require_tls and disabled`},
 		{"a:!:perm=e,perm=l", "f:1:12: perm is given twice"},
-		{"a:!:,perm=e", `f:1:5: key "" is unknown; there are perm, home, rate, profile, expires, fxp, require_tls and disabled`},
+		{"a:!:,perm=e", `f:1:5: key "" is unknown; there are perm, home, rate, profile, expires, dirs, hide, refuse, only, max_size, commands, no_commands, sessions, user_rate, lenient_tls, control_lost, fxp, require_tls and disabled`},
 		{`a:!:home="/x`, "f:1:10: the closing quote is missing"},
 		{`a:!:home="/x"y`, "f:1:10: a comma must follow the closing quote"},
 		{"root:x:0:0:root:/root:/bin/bash", `f:1:6: not a password hash; make one with "ftpgate passwd"`},

@@ -8,7 +8,8 @@ const (
 	OpEnter      Op = "enter"     // make it the working directory
 	OpStat       Op = "stat"      // learn of one name
 	OpList       Op = "list"      // list a directory
-	OpRead       Op = "read"      // read or hash the content
+	OpRead       Op = "read"      // read the content
+	OpHash       Op = "hash"      // learn a checksum of the content
 	OpWrite      Op = "write"     // make a new file
 	OpOverwrite  Op = "overwrite" // replace or change a file's content
 	OpAppend     Op = "append"    // add to a file's content
@@ -25,7 +26,7 @@ const (
 // Mutates reports whether op can change the tree.
 func (op Op) Mutates() bool {
 	switch op {
-	case OpEnter, OpStat, OpList, OpRead, OpSpace:
+	case OpEnter, OpStat, OpList, OpRead, OpHash, OpSpace:
 		return false
 	}
 	return true

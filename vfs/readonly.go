@@ -5,12 +5,12 @@ import "io/fs"
 // ReadOnly returns fsys without the means to change it: every mutation is
 // fs.ErrPermission.
 func ReadOnly(fsys FS) FS {
-	return &readOnlyFS{guardFS{inner: fsys, check: func(op Op, _ string) error {
+	return &readOnlyFS{guardFS{inner: fsys, rules: check(func(op Op, _ string) error {
 		if op.Mutates() {
 			return fs.ErrPermission
 		}
 		return nil
-	}}}
+	})}}
 }
 
 // readOnlyFS is a guard that also takes the abilities out of Caps.
