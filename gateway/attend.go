@@ -123,6 +123,9 @@ type attendance struct {
 	begun   int              // code of a reply that has begun; 0: none
 	watch   <-chan time.Time // until an upload's end counts as clean
 	abandon <-chan time.Time
+
+	reloaded  <-chan struct{} // Server.Reload
+	rechecked <-chan error    // whether the user may still be here
 }
 
 // attend starts the worker of c and serves the control connection until it has
@@ -154,7 +157,10 @@ func (a *attendance) loop() bool {
 	defer a.stopReading()
 	lazy := time.NewTimer(lazyReader)
 	defer lazy.Stop()
-	forced := s.srv.forced
+	forced, expelled := s.srv.forced, s.expelled
+	if s.principal != nil {
+		a.reloaded = s.srv.reloads().next
+	}
 	for {
 		var got <-chan lineRead
 		if a.lines != nil {
@@ -190,6 +196,16 @@ func (a *attendance) loop() bool {
 		case <-forced:
 			forced = nil
 			a.stop(errShutdown)
+		case <-expelled:
+			expelled = nil
+			a.dismiss(s.expulsion)
+		case <-a.reloaded:
+			a.recheck()
+		case err := <-a.rechecked:
+			a.rechecked = nil
+			if s.judged(err); s.dismissal != nil {
+				a.dismiss(s.dismissal)
+			}
 		case <-a.abandon:
 			return false
 		}
@@ -285,6 +301,9 @@ func (a *attendance) giveUp(done <-chan struct{}) {
 	go func() {
 		<-done
 		s.srv.abandoned.Add(-1)
+		for _, undo := range a.t.c.discards {
+			undo()
+		}
 		if release != nil {
 			release()
 		}

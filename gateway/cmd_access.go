@@ -75,14 +75,14 @@ func (s *session) cmdPass(c *call) (wire.Reply, error) {
 // enter is the part of a login behind the decision who it is, or err.
 func (s *session) enter(c *call, user string, principal *auth.Principal, err error, welcome wire.Reply) (wire.Reply, error) {
 	if errors.Is(err, auth.ErrDenied) {
-		return s.denied(c, err)
+		return s.denied(c, user, err)
 	}
 	if err != nil {
 		s.log.Error("authenticator failed", "user", user, "err", err)
 		return wire.Reply{}, auth.ErrUnavailable
 	}
 	if principal.RequireTLS && !s.protected {
-		return s.denied(c, errNeedsTLS)
+		return s.denied(c, user, errNeedsTLS)
 	}
 	if s.srv.abandoned.Load() >= int64(s.cfg.Limits.Abandoned) && s.cfg.Limits.Abandoned > 0 {
 		return wire.Reply{}, auth.ErrUnavailable
@@ -92,25 +92,44 @@ func (s *session) enter(c *call, user string, principal *auth.Principal, err err
 		s.log.Error("login not possible", "user", principal.Name, "err", err)
 		return wire.Reply{}, auth.ErrUnavailable
 	}
+	place, ok := s.srv.shares.join(principal.Name, auth.HostOf(s.remote.Addr()), s.sessionLimit(principal), s.sharedRates(principal))
+	if !ok {
+		c.after(func() { s.log.Warn("login refused: too many sessions of the user", "user", principal.Name) })
+		c.after(func() { s.ending, s.harmless = true, true })
+		return reply(421, "Too many sessions of this user, try again later."), nil
+	}
 	fsys, release, err := s.cfg.Open(c, principal)
 	if err != nil {
+		place.leave()
 		s.log.Error("user's file system can't be opened", "user", principal.Name, "err", err)
 		if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
-			return s.denied(c, err)
+			c.after(func() { s.harmless = true })
+			return s.denied(c, user, err)
 		}
 		return wire.Reply{}, auth.ErrUnavailable
 	}
-	c.after(func() { s.login(principal, profile, fsys, release) })
+	c.after(func() { s.login(principal, profile, fsys, release, place) })
+	c.discards = append(c.discards, func() {
+		place.leave()
+		if release != nil {
+			release()
+		}
+	})
 	return welcome, nil
 }
 
-// denied counts a failed login; too many end the session. The reason is for the
-// log alone.
-func (s *session) denied(c *call, reason error) (wire.Reply, error) {
+// denied counts a failed login, whose reply is put off; too many end the session. The
+// reason is for the log alone.
+func (s *session) denied(c *call, user string, reason error) (wire.Reply, error) {
 	c.after(func() {
-		s.log.Warn("login refused", "user", s.user, "reason", reason)
+		s.log.Warn("login refused", "user", user, "reason", reason)
+		notify(s.cfg.Hooks.LoginFailed, LoginFailed{s.id, s.remote, user, reason})
 		s.user = ""
+		c.delay = s.cfg.Defence.delay(s.failures)
 		s.failures++
+		if s.points += pointsPassword; errors.Is(reason, auth.ErrUnknownUser) {
+			s.points += pointsUser - pointsPassword
+		}
 		if limit := s.cfg.Limits.LoginFailures; limit > 0 && s.failures >= limit {
 			s.ending = true
 		}
@@ -119,7 +138,7 @@ func (s *session) denied(c *call, reason error) (wire.Reply, error) {
 }
 
 // login takes over what PASS found. Guard stands outermost: it is authoritative.
-func (s *session) login(p *auth.Principal, profile *Profile, fsys vfs.FS, release func()) {
+func (s *session) login(p *auth.Principal, profile *Profile, fsys vfs.FS, release func(), place *seat) {
 	owner := p.Name
 	if p.Anonymous {
 		owner = ""
@@ -128,23 +147,28 @@ func (s *session) login(p *auth.Principal, profile *Profile, fsys vfs.FS, releas
 	if s.profile = profile; profile.Binary {
 		s.typ = 'I'
 	}
-	s.visible = vfs.Guard(fsys, s.guard)
-	s.fsys = vfs.Guard(vfs.ForOwner(fsys, owner, s.cfg.Uploads.ShowStaged), s.guard)
+	s.visible = vfs.GuardRules(fsys, p.Policy)
+	s.fsys = vfs.GuardRules(vfs.ForOwner(fsys, owner, s.cfg.Uploads.ShowStaged), p.Policy)
 	s.release = release
 	s.cwd = "."
-	rate := s.cfg.Rate
-	if p.Rate != 0 {
-		rate = p.Rate
-	}
-	s.up, s.down = newThrottle(rate), newThrottle(rate)
+	s.seat = place
+	s.up, s.down = place.throttles(p.Rate.Or(s.cfg.Rates.Session))
+	s.harmless = true
+	s.srv.entered(1)
 	s.log = s.log.With("user", p.Name)
 	s.log.Info("logged in", "anonymous", p.Anonymous)
+	notify(s.cfg.Hooks.Login, Login{s.id, s.remote, p.Name, p.Anonymous, s.protected})
 }
 
 // logout forgets the user and the data connection that was agreed.
 func (s *session) logout() {
 	if s.release != nil {
 		s.release()
+	}
+	if s.seat != nil {
+		s.seat.leave()
+		s.seat = nil
+		s.srv.entered(-1)
 	}
 	s.user, s.principal, s.fsys, s.visible, s.release = "", nil, nil, nil, nil
 	s.profile, _ = s.cfg.profile("")

@@ -19,7 +19,7 @@ import (
 // within Limits.HashSize; ABOR stops them.
 func hashCommands() []*command {
 	rows := []*command{
-		{verb: "HASH", run: (*session).cmdHash, arg: argPath, syntax: "<path>", need: needLogin, op: vfs.OpRead, flow: stream, feat: featHash, help: "Tell the hash of a file, or of the part that RANG chose.", rfc: "draft-bryan-ftpext-hash"},
+		{verb: "HASH", run: (*session).cmdHash, arg: argPath, syntax: "<path>", need: needLogin, op: vfs.OpHash, flow: stream, feat: featHash, help: "Tell the hash of a file, or of the part that RANG chose.", rfc: "draft-bryan-ftpext-hash"},
 		{verb: "OPTS HASH", run: (*session).cmdOptsHash, arg: argOptText, syntax: "[algorithm]", keepsRest: true, help: "Choose the algorithm of HASH, or tell it.", rfc: "draft-bryan-ftpext-hash"},
 		{verb: "RANG", run: (*session).cmdRang, arg: argText, syntax: "<first byte> <last byte>", need: needLogin, keepsRest: true, feat: feature("RANG STREAM"), help: "Choose the part of a file that the next RETR or HASH is about; 1 0 is all.", rfc: "draft-bryan-ftp-range"},
 	}
@@ -34,7 +34,7 @@ func hashCommands() []*command {
 	} {
 		rows = append(rows, &command{verb: old.verb, run: func(s *session, c *call) (wire.Reply, error) {
 			return s.oldHash(c, old.code, old.algorithm)
-		}, arg: argOwn, parse: parseHashed, syntax: "<path> [<start> <end>]", need: needLogin, op: vfs.OpRead, flow: stream,
+		}, arg: argOwn, parse: parseHashed, syntax: "<path> [<start> <end>]", need: needLogin, op: vfs.OpHash, flow: stream,
 			feat: feature(old.verb), help: "Tell the " + string(old.algorithm) + " of a file, or of its bytes from start up to end.", rfc: old.rfc})
 	}
 	return rows

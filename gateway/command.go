@@ -74,6 +74,8 @@ type call struct {
 	endpoint   dataconn.Endpoint // agreed for this transfer
 	task       *task             // nil for inline rows
 	commits    []func()
+	discards   []func()      // undo what commits would have taken over
+	delay      time.Duration // of the reply
 }
 
 // args is a parsed argument.
@@ -147,6 +149,20 @@ const (
 type commandTable struct {
 	rows   []*command
 	byVerb map[string]*command // aliases too
+}
+
+// files reports whether the command concerns files: what else a session needs, such as
+// agreeing on a data connection, a list of allowed commands need not name.
+func (row *command) files() bool { return row.op != "" || row.flow != inline && row.verb != "PASV" }
+
+// CommandNames are the verbs of all commands in upper case, those of SITE and OPTS
+// with their second word.
+func CommandNames() []string {
+	var names []string
+	for _, row := range table() {
+		names = append(append(names, row.verb), row.aliases...)
+	}
+	return names
 }
 
 // newCommandTable adds the embedder's SITE commands to the table.

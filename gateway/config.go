@@ -46,9 +46,9 @@ type Config struct {
 	// Profile.
 	Profile string
 
-	// Rate limits each direction of each session, in bytes a second; 0: no limit.
-	// A principal's own rate wins.
-	Rate int64
+	Rates   Rates
+	Defence Defence
+	Hooks   Hooks
 
 	TLS TLS
 
@@ -74,9 +74,19 @@ type Config struct {
 type Limits struct {
 	// Sessions in all; default 20,000. The next one is answered 421.
 	Sessions int
-	// PerAddress is how many sessions one IPv4 address or IPv6 /64 may have. The
-	// default is 2,048 and does not count loopback; a value set here does.
+	// PerAddress is how many sessions one IPv4 address or IPv6 /64 may have; see
+	// Defence for whom that is not counted. The default is 2,048.
 	PerAddress int
+	// PerUser is how many sessions one user may have, anonymous as one user, unless
+	// the principal says otherwise. Zero means no limit.
+	PerUser int
+	// Waiting is how many sessions there may be that have not logged in. The default
+	// is a quarter of Sessions, but 100 if that is less. The next one is answered 421.
+	Waiting int
+	// CommandRate is how many commands a second a session may send that concern files:
+	// each may cost a request to the store. As many may come at once; then the session
+	// is slowed down. Default 1,000.
+	CommandRate int
 	// LineLength of a command in bytes, without its end; default 8,192. A longer
 	// one is answered 500 and ends the session.
 	LineLength int
@@ -230,6 +240,11 @@ func (c Config) withDefaults() (*Config, error) {
 	}
 	l := &c.Limits
 	defaultInt(&l.Sessions, 20_000)
+	defaultInt(&l.PerAddress, 2048)
+	if l.Sessions > 0 {
+		defaultInt(&l.Waiting, max(l.Sessions/4, min(l.Sessions, 100)))
+	}
+	defaultInt(&l.CommandRate, 1000)
 	defaultInt(&l.LineLength, 8192)
 	defaultInt(&l.LoginFailures, 5)
 	defaultInt(&l.Unknown, 20)
@@ -245,6 +260,10 @@ func (c Config) withDefaults() (*Config, error) {
 	defaultTime(&t.Write, 30*time.Second)
 	defaultTime(&t.Handshake, 10*time.Second)
 	defaultTime(&t.Abandon, 10*time.Second)
+	c.Defence.setDefaults()
+	if err := c.Defence.check(); err != nil {
+		return nil, err
+	}
 	commands, err := newCommandTable(c.Site)
 	if err != nil {
 		return nil, err

@@ -25,7 +25,7 @@ type pump struct {
 	s    *session
 	c    *call
 	conn net.Conn
-	rate *throttle
+	rate throttle
 	idle time.Duration // without a byte, in slices
 	z    *deflated     // in MODE Z
 }
@@ -35,7 +35,7 @@ type pump struct {
 // most one slice late.
 const stallSlices = 4
 
-func (s *session) pump(c *call, conn net.Conn, rate *throttle) *pump {
+func (s *session) pump(c *call, conn net.Conn, rate throttle) *pump {
 	p := &pump{s: s, c: c, conn: conn, rate: rate}
 	if s.mode == 'Z' {
 		p.z = &deflated{p: p}

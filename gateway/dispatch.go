@@ -48,6 +48,9 @@ func (s *session) dispatch(line string) {
 		s.finish(c, r, err)
 		return
 	}
+	if row.files() {
+		s.pace()
+	}
 	s.attend(c)
 }
 
@@ -70,9 +73,12 @@ func (s *session) lookup(verb, text string, given bool) (*command, string, bool)
 }
 
 // served reports whether the row exists for this session: before the login what
-// the server could do, afterwards what the user's store can.
+// the server could do, afterwards what the user's store can and the user may use.
 func (s *session) served(row *command) bool {
 	if row.tls && s.cfg.TLS.Config == nil {
+		return false
+	}
+	if p := s.policy(); p != nil && row.need&needLogin != 0 && !p.Commands.Allow(row.verb, row.files()) {
 		return false
 	}
 	return row.caps == 0 || s.fsys == nil || s.fsys.Caps().Has(row.caps)
@@ -84,8 +90,13 @@ func (s *session) served(row *command) bool {
 func (s *session) unknownCommand(verb string) wire.Reply {
 	if s.principal == nil {
 		s.unknown++
-		if httpVerb(verb) || s.cfg.Limits.Unknown > 0 && s.unknown > s.cfg.Limits.Unknown {
+		http := httpVerb(verb)
+		if http || s.cfg.Limits.Unknown > 0 && s.unknown > s.cfg.Limits.Unknown {
 			s.ending = true
+			s.points += pointsFlood
+			if http {
+				s.points += pointsHTTP - pointsFlood
+			}
 			return reply(500, "This is an FTP server.")
 		}
 	}
@@ -123,7 +134,11 @@ func (s *session) admit(c *call) wire.Reply {
 		return r
 	}
 	if row.op != "" && s.principal != nil {
-		if err := s.allow(row.op, cmp.Or(c.name, s.cwd)); err != nil {
+		err := s.allow(row.op, cmp.Or(c.name, s.cwd))
+		if row.creates && row.arg == argOptPath && (c.text == "" || strings.HasSuffix(c.text, "/")) {
+			err = s.policy().AllowIn(row.op, c.name) // STOU makes the name
+		}
+		if err != nil {
 			r, _ := replyFor(err, false, "")
 			return r
 		}
@@ -200,6 +215,7 @@ func (s *session) finish(c *call, r wire.Reply, err error) {
 			change()
 		}
 	}
+	s.pause(c.delay)
 	s.send(r)
 }
 
@@ -211,7 +227,7 @@ func (s *session) explain(c *call, err error) wire.Reply {
 		s.refs++
 		s.log.Error("command failed", "command", c.row.verb, "path", display(c.name), "ref", ref, "err", err)
 	} else if r.Code == 421 {
-		s.ending = true
+		s.ending, s.harmless = true, true
 	}
 	return r
 }

@@ -27,7 +27,7 @@ type memServer struct {
 	addr netip.AddrPort
 }
 
-func serveMemory(t *testing.T, configure func(*gateway.Config)) *memServer {
+func serveMemory(t *testing.T, configure func(*gateway.Config), see ...func(*gateway.Server)) *memServer {
 	t.Helper()
 	s := &memServer{memNet: newMemNet(), fsys: memory.New(memory.Options{}), addr: netip.MustParseAddrPort("127.0.0.1:21")}
 	cfg := gateway.Config{
@@ -45,6 +45,9 @@ func serveMemory(t *testing.T, configure func(*gateway.Config)) *memServer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, f := range see {
+		f(srv)
+	}
 	l, err := s.Listen(t.Context(), s.addr)
 	if err != nil {
 		t.Fatal(err)
@@ -58,9 +61,9 @@ func serveMemory(t *testing.T, configure func(*gateway.Config)) *memServer {
 	return s
 }
 
-func (s *memServer) dial(t *testing.T, to netip.AddrPort) net.Conn {
+func (s *memServer) dial(t *testing.T, from netip.Addr, to netip.AddrPort) net.Conn {
 	t.Helper()
-	conn, err := s.Dial(t.Context(), netip.AddrPortFrom(s.addr.Addr(), 0), to)
+	conn, err := s.Dial(t.Context(), netip.AddrPortFrom(from, 0), to)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +81,7 @@ type memClient struct {
 
 func (s *memServer) connect(t *testing.T) *memClient {
 	t.Helper()
-	conn := s.dial(t, s.addr)
+	conn := s.dial(t, s.addr.Addr(), s.addr)
 	c := &memClient{t: t, s: s, conn: conn, in: bufio.NewReader(conn)}
 	c.want("220")
 	return c
@@ -155,7 +158,7 @@ func (c *memClient) data() net.Conn {
 	if err != nil {
 		c.t.Fatal(line, err)
 	}
-	return c.s.dial(c.t, netip.AddrPortFrom(c.s.addr.Addr(), uint16(port)))
+	return c.s.dial(c.t, c.conn.(*memConn).local.Addr(), netip.AddrPortFrom(c.s.addr.Addr(), uint16(port)))
 }
 
 // names are those of the whole table.

@@ -232,7 +232,7 @@ func TestDeflateBomb(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fsys := memory.New(memory.Options{MaxBytes: tt.max})
-				b := newBench(t, fsys, func(c *Config) { c.Rate = tt.rate })
+				b := newBench(t, fsys, func(c *Config) { c.Rates.Session = auth.Both(tt.rate) })
 				defer b.close()
 				c := b.login()
 				c.cmd("MODE Z", "200 ")

@@ -122,7 +122,7 @@ func fuzzSession(t *testing.T, verbs []string, program []byte) {
 		c.Timeouts.DataOpen, c.Timeouts.Stall = 5*time.Second, 5*time.Second
 	})
 	prepare(t, s)
-	c := &fuzzed{t: t, s: s, verbs: verbs, program: program, conn: s.dial(t, s.addr), done: make(chan struct{})}
+	c := &fuzzed{t: t, s: s, verbs: verbs, program: program, conn: s.dial(t, s.addr.Addr(), s.addr), done: make(chan struct{})}
 	go c.listen()
 	c.login()
 	for range maxSteps {

@@ -213,7 +213,7 @@ func dirPerms() [7]permLetter {
 	return [...]permLetter{
 		{'c', vfs.OpWrite, vfs.CanWrite}, {'d', vfs.OpRmdir, vfs.CanWrite}, {'e', vfs.OpEnter, 0},
 		{'f', vfs.OpRename, vfs.CanWrite | vfs.CanRenameDir}, {'l', vfs.OpList, 0},
-		{'m', vfs.OpMkdir, vfs.CanWrite}, {'p', vfs.OpRemove, vfs.CanWrite},
+		{'m', vfs.OpMkdir, vfs.CanWrite}, {'p', vfs.OpRemove, vfs.CanWrite}, // c, m and p are about what is inside
 	}
 }
 
@@ -222,7 +222,11 @@ func (s *session) perm(info fs.FileInfo, name string) string {
 	var letters [8]byte
 	n := 0
 	add := func(p permLetter) {
-		if s.fsys.Caps().Has(p.caps) && s.guard(p.op, name) == nil {
+		allowed := s.policy().Allow(p.op, name)
+		if info.IsDir() && (p.letter == 'c' || p.letter == 'm' || p.letter == 'p') {
+			allowed = s.policy().AllowIn(p.op, name)
+		}
+		if s.fsys.Caps().Has(p.caps) && allowed == nil {
 			letters[n] = p.letter
 			n++
 		}

@@ -46,9 +46,20 @@ func (c *Config) profile(name string) (*Profile, error) {
 }
 
 // commitsOnControlLost reports whether an upload counts as whole although the control
-// connection is gone.
+// connection is gone: what the user says wins.
 func (s *session) commitsOnControlLost() bool {
+	if own := s.principal.CommitOnControlLost; own != nil {
+		return *own
+	}
 	return s.cfg.Uploads.CommitOnControlLost || s.profile.CommitOnControlLost
+}
+
+// lenientTLS reports whether one does without close_notify.
+func (s *session) lenientTLS() bool {
+	if own := s.principal.LenientTLS; own != nil {
+		return *own
+	}
+	return s.cfg.Uploads.LenientTLS || s.profile.LenientTLS
 }
 
 // charset is how the client writes names; nil: UTF-8, or whatever bytes they are.

@@ -70,6 +70,7 @@ func errorReplies() []errorReply {
 	return []errorReply{
 		{errAborted, 426, "Transfer aborted.", 0},
 		{errShutdown, 426, "Server is shutting down; transfer aborted.", 0},
+		{errDismissed, 426, "You may no longer be here; transfer aborted.", 0},
 		{errControlLost, 426, "Control connection lost; transfer aborted.", 0},
 		{errStalled, 426, "Data connection stalled; transfer aborted.", 0},
 		{errDataClosed, 426, "Data connection closed; transfer aborted.", 0},

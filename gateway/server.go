@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ftpgate/ftpgate/auth"
 	"github.com/ftpgate/ftpgate/gateway/dataconn"
 	"github.com/ftpgate/ftpgate/gateway/wire"
 )
@@ -29,12 +30,24 @@ type Server struct {
 	forced    chan struct{} // closed when running transfers must end
 	abandoned atomic.Int64  // workers that ignored their context
 
+	shares    *shares
+	bans      auth.Bans
+	fruitless auth.Bans // hosts whose connections come to nothing
+
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{}
+	waiting   int // of sessions, those that are not logged in
 	perHost   map[netip.Prefix]int
 	nextID    uint64
 	idle      chan struct{} // closed when the last session ends while draining
+	reload    reload
+}
+
+// reload is what sessions see of Server.Reload.
+type reload struct {
+	count uint64
+	next  chan struct{} // closed by the next one
 }
 
 // New returns a server, or what is wrong with cfg.
@@ -47,6 +60,11 @@ func New(cfg Config) (*Server, error) {
 		ports: dataconn.NewPorts(c.Data.PassivePorts), hashing: make(chan struct{}, 2*runtime.GOMAXPROCS(0)),
 		draining: make(chan struct{}), forced: make(chan struct{}), idle: make(chan struct{}),
 		listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}, perHost: map[netip.Prefix]int{},
+		shares: newShares(), bans: c.Defence.Bans, fruitless: auth.NewMemoryBans(fruitlessOptions(c.Defence.Fruitless)),
+		reload: reload{next: make(chan struct{})},
+	}
+	if s.bans == nil {
+		s.bans = auth.NewMemoryBans(c.Defence.BanOptions)
 	}
 	s.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
 	s.cfg.Store(c)
@@ -54,14 +72,33 @@ func New(cfg Config) (*Server, error) {
 }
 
 // Reload checks cfg and lets new sessions use it; a session keeps what it began
-// with. The range of passive ports stays as it was.
+// with. But a user whom Config.Auth no longer lets in, as far as auth.Recheck can find
+// out, gets 421 at the next command, and a running transfer ends as at Shutdown. The range
+// of passive ports stays as it was, and so does where bans are kept.
 func (s *Server) Reload(cfg Config) error {
 	c, err := cfg.withDefaults()
 	if err != nil {
 		return err
 	}
 	s.cfg.Store(c)
+	if b, ok := s.bans.(*auth.MemoryBans); ok {
+		b.SetOptions(c.Defence.BanOptions)
+	}
+	if b, ok := s.fruitless.(*auth.MemoryBans); ok {
+		b.SetOptions(fruitlessOptions(c.Defence.Fruitless))
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(s.reload.next)
+	s.reload = reload{s.reload.count + 1, make(chan struct{})}
 	return nil
+}
+
+// reloads is what to compare with later.
+func (s *Server) reloads() reload {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reload
 }
 
 // ListenAndServe listens on the TCP address and serves.
@@ -147,13 +184,9 @@ func (s *Server) start(conn net.Conn, implicit bool) {
 }
 
 func (s *Server) open(cfg *Config, conn net.Conn, ends dataconn.Ends, implicit bool) {
-	sess, refusal := s.admit(cfg, conn, ends)
+	sess, reason, refusal := s.admit(cfg, conn, ends)
 	if sess == nil {
-		// The line fits into any send buffer; the deadline is for the case that it
-		// does not, because no client may hold up the others.
-		_ = conn.SetDeadline(time.Now().Add(time.Second))
-		_, _ = conn.Write(refusal.AppendTo(nil))
-		conn.Close()
+		go s.refuse(cfg, conn, ends.Remote, reason, refusal) // no client may hold up the others
 		return
 	}
 	if tcp, ok := conn.(*net.TCPConn); ok {
@@ -162,66 +195,55 @@ func (s *Server) open(cfg *Config, conn net.Conn, ends dataconn.Ends, implicit b
 	inlineUrgent(conn)
 	go func() {
 		defer s.ended(sess)
+		if reason, refusal := s.turnedAway(cfg, ends.Remote); reason != "" {
+			s.refuse(cfg, conn, ends.Remote, reason, refusal)
+			return
+		}
 		sess.run(implicit)
 	}()
 }
 
-// admit counts the session in, or says why not.
-func (s *Server) admit(cfg *Config, conn net.Conn, ends dataconn.Ends) (*session, wire.Reply) {
-	host := hostOf(ends.Remote.Addr())
+// admit counts the session in, or says why not, and what to answer.
+func (s *Server) admit(cfg *Config, conn net.Conn, ends dataconn.Ends) (sess *session, reason string, r wire.Reply) {
+	addr := ends.Remote.Addr()
+	host, l := auth.HostOf(addr), &cfg.Limits
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.isDraining():
-		return nil, reply(421, "Server is shutting down.")
-	case cfg.Limits.Sessions > 0 && len(s.sessions) >= cfg.Limits.Sessions:
-		cfg.Logger.Warn("session refused: too many sessions", "remote", ends.Remote, "limit", cfg.Limits.Sessions)
-		return nil, reply(421, "Too many sessions, try again later.")
-	case !cfg.Limits.allowsFrom(host, s.perHost[host]):
-		cfg.Logger.Warn("session refused: too many sessions from this address", "remote", ends.Remote)
-		return nil, reply(421, "Too many sessions from your address, try again later.")
+		return nil, "", reply(421, "Server is shutting down.")
+	case !cfg.Defence.admits(addr):
+		return nil, "denied network", reply(421, "Connections from your address are not accepted.")
+	case l.Sessions > 0 && len(s.sessions) >= l.Sessions:
+		return nil, "too many sessions", reply(421, "Too many sessions, try again later.")
+	case l.Waiting > 0 && s.waiting >= l.Waiting:
+		return nil, "too many sessions without login", reply(421, "Too many sessions without login, try again later.")
+	case l.PerAddress > 0 && s.perHost[host] >= l.PerAddress && cfg.counts(addr):
+		return nil, "too many sessions of the address", reply(421, "Too many sessions from your address, try again later.")
 	}
 	s.nextID++
-	sess := newSession(s, cfg, conn, ends, strconv.FormatUint(s.nextID, 36))
+	sess = newSession(s, cfg, conn, ends, strconv.FormatUint(s.nextID, 36))
+	sess.reloads = s.reload.count
 	s.sessions[sess] = struct{}{}
 	s.perHost[host]++
-	return sess, wire.Reply{}
+	s.waiting++
+	return sess, "", wire.Reply{}
 }
 
-// defaultPerAddress is Limits.PerAddress where it is not set.
-const defaultPerAddress = 2048
-
-// allowsFrom reports whether host, which has n sessions, may have one more.
-func (l *Limits) allowsFrom(host netip.Prefix, n int) bool {
-	limit := l.PerAddress
-	if limit == 0 {
-		if host.Addr().IsLoopback() {
-			return true
-		}
-		limit = defaultPerAddress
-	}
-	return limit < 0 || n < limit
-}
-
-// hostOf is what counts as one client: an IPv4 address or an IPv6 /64.
-func hostOf(addr netip.Addr) netip.Prefix {
-	addr = addr.WithZone("")
-	bits := 32
-	if addr.Is6() && !addr.IsLoopback() {
-		bits = 64
-	} else if addr.Is6() {
-		bits = 128
-	}
-	p, _ := addr.Prefix(bits)
-	return p
+// entered counts a login, or with -1 a logout.
+func (s *Server) entered(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting -= n
 }
 
 // ended counts the session out.
 func (s *Server) ended(sess *session) {
-	host := hostOf(sess.remote.Addr())
+	host := auth.HostOf(sess.remote.Addr())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.sessions, sess)
+	s.waiting--
 	if s.perHost[host]--; s.perHost[host] == 0 {
 		delete(s.perHost, host)
 	}

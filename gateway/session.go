@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/ftpgate/ftpgate/auth"
 	"github.com/ftpgate/ftpgate/gateway/dataconn"
 	"github.com/ftpgate/ftpgate/gateway/wire"
@@ -48,9 +50,12 @@ type session struct {
 	fsys      vfs.FS // what the user sees
 	visible   vfs.FS // the same without the own interrupted uploads: what others see
 	release   func()
+	seat      *seat
 	cwd       string
 	failures  int
 	unknown   int
+	points    int       // held against the host if nobody logs in
+	harmless  bool      // somebody has logged in, or would have but for the server
 	deadline  time.Time // of the login; zero when logged in
 
 	security
@@ -60,7 +65,14 @@ type session struct {
 	span     byteRange // of RANG
 	chosen   chosen    // by RNFR or SITE CPFR
 	endpoint dataconn.Endpoint
-	up, down *throttle
+	up, down throttle
+	commands *rate.Limiter // of Limits.CommandRate; nil: not yet needed
+
+	reloads     uint64        // of the server, when the user was last rechecked
+	recheckFrom time.Time     // not before; the source of accounts could not be asked
+	dismissal   error         // why the session ends, once it does
+	expelled    chan struct{} // closed by expel
+	expulsion   error         // under Server.mu until expelled is closed
 
 	task    *task    // the worker, while it runs
 	queue   []string // lines that wait for the worker
@@ -99,6 +111,8 @@ func newSession(srv *Server, cfg *Config, conn net.Conn, ends dataconn.Ends, id 
 		in:     wire.NewLineReader(conn, max(cfg.Limits.LineLength, 64)),
 		remote: ends.Remote,
 		local:  ends.Local,
+
+		expelled: make(chan struct{}),
 	}
 	s.profile, _ = cfg.profile("") // which withDefaults has seen
 	s.parameters = s.defaultParameters()
@@ -135,10 +149,10 @@ func (s *session) run(implicit bool) {
 }
 
 func (s *session) close() {
-	s.setEndpoint(nil)
-	if s.release != nil {
-		s.release()
+	if !s.harmless && s.dismissal == nil && !s.srv.isDraining() {
+		defer s.srv.heldAgainst(s.cfg, s.remote, s.points+pointsFruitless)
 	}
+	s.logout()
 	if !s.broken && unread(s.raw) {
 		if half, ok := s.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			drain(s.conn) // else the last reply may be lost
@@ -158,6 +172,20 @@ func (s *session) startLogin() {
 // nextLine returns a line that waited, else reads one. It is false when the
 // session is over; final is then what is left to say.
 func (s *session) nextLine() (string, bool) {
+	line, ok := "", false
+	if s.dismissal == nil { // else the transfer has told of it
+		line, ok = s.someLine()
+	}
+	if ok || s.dismissal != nil {
+		if s.dismiss(); s.dismissal != nil {
+			s.final = reply(421, "You may no longer be here; closing.")
+			return "", false
+		}
+	}
+	return line, ok
+}
+
+func (s *session) someLine() (string, bool) {
 	if len(s.queue) > 0 && !s.srv.isDraining() {
 		line := s.queue[0]
 		s.queue = s.queue[1:]
@@ -195,6 +223,7 @@ func (s *session) farewell(err error) wire.Reply {
 	switch {
 	case errors.Is(err, wire.ErrLineTooLong):
 		s.log.Warn("command line too long")
+		s.points += pointsLine
 		return reply(500, "Command line too long.")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		switch {
@@ -250,10 +279,15 @@ type chosen struct {
 // byteRange is [from,to) of a file; the zero value is all of it.
 type byteRange struct{ from, to int64 }
 
-// guard is what vfs.Guard asks.
-func (s *session) guard(op vfs.Op, name string) error { return s.principal.Policy.Allow(op, name) }
+// policy is that of the user; nil allows everything.
+func (s *session) policy() *auth.Policy {
+	if s.principal == nil {
+		return nil
+	}
+	return s.principal.Policy
+}
 
-// allow is the dispatcher's cheap question to the same policy.
+// allow is the dispatcher's cheap question to the policy that vfs.GuardRules asks.
 func (s *session) allow(op vfs.Op, name string) error {
-	return vfs.PathError(string(op), name, s.guard(op, name))
+	return vfs.PathError(string(op), name, s.policy().Allow(op, name))
 }

@@ -297,7 +297,7 @@ func configure(cfg *gateway.Config, text string) error {
 	flag := map[string]*bool{
 		"no-active": &cfg.Data.NoActive, "no-passive": &cfg.Data.NoPassive,
 		"commit-on-control-lost": &cfg.Uploads.CommitOnControlLost, "lenient-tls": &cfg.Uploads.LenientTLS,
-		"require-tls": &cfg.TLS.RequireControl, "require-prot": &cfg.TLS.RequireData, "allow-ccc": &cfg.TLS.AllowCCC,
+		"count-loopback": &cfg.Defence.CountLoopback, "require-tls": &cfg.TLS.RequireControl, "require-prot": &cfg.TLS.RequireData, "allow-ccc": &cfg.TLS.AllowCCC,
 	}
 	var err error
 	switch {
@@ -331,7 +331,7 @@ func configure(cfg *gateway.Config, text string) error {
 	case key == "profile":
 		cfg.Profile = value
 	case key == "rate":
-		cfg.Rate, err = strconv.ParseInt(value, 10, 64)
+		cfg.Rates.Session, err = auth.ParseRates(value)
 	case key == "show-staged":
 		show, ok := map[string]vfs.ShowStaged{"exact": vfs.ShowExact, "listing": vfs.ShowListing, "never": vfs.ShowNever}[value]
 		if cfg.Uploads.ShowStaged = show; !ok {

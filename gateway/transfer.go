@@ -272,7 +272,7 @@ func (s *session) receive(c *call, conn net.Conn, w vfs.Writer) error {
 	marked := records.Ended() || p.z != nil && p.z.ended // the data tells its end
 	secured, overTLS := conn.(*dataconn.Secured)
 	if overTLS && !secured.Clean() && !marked {
-		if !s.cfg.Uploads.LenientTLS && !s.profile.LenientTLS {
+		if !s.lenientTLS() {
 			return errNoCloseNotify
 		}
 		s.log.Warn("upload accepted without close_notify", "path", display(c.name))
@@ -299,9 +299,10 @@ func (s *session) receive(c *call, conn net.Conn, w vfs.Writer) error {
 
 // keep parks an upload that did not end well, so that its user can go on with it.
 // Text can't be continued by offset, of a compressed upload the client does not know
-// how much arrived, and a name made by STOU is not known to the client.
+// how much arrived, a name made by STOU is not known to the client, and what is too large
+// only grows.
 func (s *session) keep(c *call, w vfs.Writer, cause error) {
-	if s.typ == 'A' || s.mode == 'Z' || c.row.verb == "STOU" || !s.fsys.Caps().Has(vfs.CanPark) {
+	if s.typ == 'A' || s.mode == 'Z' || c.row.verb == "STOU" || errors.Is(cause, vfs.ErrTooLarge) || !s.fsys.Caps().Has(vfs.CanPark) {
 		_ = w.Abort()
 		return
 	}
