@@ -103,7 +103,8 @@ func TestReload(t *testing.T) {
 	dial(t, c.addr()).login(230, "bob", "correct horse")
 	dial(t, c.addr()).login(530, "alice", "correct horse")
 	dial(t, c.addr()).login(230, "flag", "f")
-	old.do(257, "PWD")
+	old.do(421, "PWD") // alice was removed
+	stays := dial(t, c.addr()).login(230, "bob", "correct horse")
 
 	write("users", "bob:hunter2\n")
 	c.signals <- syscall.SIGHUP
@@ -112,6 +113,7 @@ func TestReload(t *testing.T) {
 		t.Error(line)
 	}
 	dial(t, c.addr()).login(230, "bob", "correct horse")
+	stays.do(257, "PWD")
 }
 
 // The built program, with the signals of the system.

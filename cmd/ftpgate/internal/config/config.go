@@ -45,8 +45,14 @@ type Config struct {
 	// accepted.
 	Hosts []HostName `yaml:"hosts"`
 	// How fast each session may transfer in each direction, in bytes a second, such as
-	// `500K` or `2M`. A user's own rate wins.
-	Rate Rate `yaml:"rate" default:"off"`
+	// `500K`, `2M` or `up 500K down 2M`. A user's own rate wins.
+	Rate Rates `yaml:"rate" default:"off"`
+	// How fast sessions may transfer together.
+	SharedRates SharedRates `yaml:"shared_rates"`
+	// What users may not do beside `permissions`, unless they say otherwise.
+	Policy Policy `yaml:"policy"`
+	// Who is kept out. See [security.md](security.md).
+	Defence Defence `yaml:"defence"`
 	// What clients can take at most.
 	Limits Limits `yaml:"limits"`
 	// When to end what takes too long.
@@ -80,11 +86,23 @@ type User struct {
 	Home Home `yaml:"home" default:"/"`
 	// What the user may do, in letters: `e` enter directories, `l` list, `r` read, `a`
 	// append, `d` delete, `f` rename, `m` make directories, `w` store files, `M` change
-	// permission bits, `T` change times. Without this key `write` decides.
+	// permission bits, `T` change times. Behind the letters parts of them may be added or
+	// taken away, as in `elradw-overwrite` or `elr+rmdir`: `read` and `hash` are `r`, `delete` and `rmdir`
+	// are `d`, `create`, `overwrite` and `symlink` are `w`. Without this key `write` decides.
 	Permissions Permissions `yaml:"permissions"`
+	// What this user may not do beside that.
+	Policy Policy `yaml:"policy"`
 	// How fast each session of this user may transfer in each direction; `off` lifts
 	// the limit that `rate` sets for all.
-	Rate Rate `yaml:"rate"`
+	Rate Rates `yaml:"rate"`
+	// How fast all sessions of this user together may transfer in each direction.
+	UserRate Rates `yaml:"user_rate"`
+	// How many sessions this user may have at once.
+	Sessions Count `yaml:"sessions"`
+	// As `uploads.control_lost`, for this user.
+	ControlLost ControlLost `yaml:"control_lost"`
+	// As `uploads.lenient_tls`, for this user.
+	LenientTLS *bool `yaml:"lenient_tls"`
 	// Refuses the login without TLS, and transfers without TLS on the data connection,
 	// whatever `tls.required` says for others.
 	RequireTLS bool `yaml:"require_tls" default:"false"`
@@ -106,9 +124,16 @@ type User struct {
 type Limits struct {
 	// Sessions in all; the next one is told to come back later.
 	Sessions Count `yaml:"sessions" default:"20000"`
-	// Sessions of one IPv4 address or IPv6 /64. Without this key it is 2048 and does
-	// not hold for clients on this machine.
-	PerAddress Count `yaml:"per_address"`
+	// Sessions of one IPv4 address or IPv6 /64; not counted for clients on this machine, see
+	// `defence`.
+	PerAddress Count `yaml:"per_address" default:"2048"`
+	// Sessions of one user, where `users.sessions` does not say.
+	PerUser Count `yaml:"per_user" default:"off"`
+	// Sessions that have not logged in; without this key a quarter of `sessions`.
+	Waiting Count `yaml:"waiting"`
+	// Commands about files a second of one session, each of which may cost a request to
+	// the store. As many may come at once; then the session is slowed down.
+	CommandRate Count `yaml:"commands_per_second" default:"1000"`
 	// Bytes of a command line. A longer one ends the session.
 	LineLength Count `yaml:"line_length" default:"8192"`
 	// Failed logins that end a session.

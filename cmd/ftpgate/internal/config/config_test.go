@@ -22,7 +22,7 @@ const hash = "$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2" // o
 func TestDefault(t *testing.T) {
 	c := Default()
 	if c.URL != "." || len(c.Listen) != 1 || c.Listen[0] != "127.0.0.1:2121" || c.Anonymous != nil || c.Write ||
-		c.Rate != -1 || c.Limits.Sessions != 20000 || c.Limits.PerAddress != 0 || c.Timeouts.Idle != Duration(5*time.Minute) ||
+		c.Rate.Rates != auth.Both(-1) || c.Limits.Sessions != 20000 || c.Limits.PerAddress != 2048 || c.Timeouts.Idle != Duration(5*time.Minute) ||
 		c.Timeouts.Grace != Grace(30*time.Second) || c.Data.PassivePorts != (Ports{61000, 65535}) || !c.Data.Active ||
 		!c.Data.Passive || c.TimeZone.Location != time.UTC || c.DefaultType.Letter() != 'A' || c.Log.Level.Slog() != 0 {
 		t.Errorf("%+v", c)
@@ -71,6 +71,8 @@ func TestLoadEveryKey(t *testing.T) {
 		}
 	}
 	forget(reflect.ValueOf(c).Elem())
+	// What is about policies and the defence has a test of its own.
+	c.Users, c.Policy, c.Defence, c.SharedRates = c.Users[:3], Policy{}, Defence{}, SharedRates{}
 	yes := true
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -95,13 +97,13 @@ func TestLoadEveryKey(t *testing.T) {
 			ClientCertificates: ClientCertificates{"testdata/ca.pem", []Path{"testdata/revoked.pem"}, "email", "alone", true},
 		},
 		Users: []User{
-			{Name: "alice", Hash: Hash{Given: true}, Home: "/alice", Permissions: Permissions{auth.ReadOnly | auth.Store, true}, Rate: 2 << 20,
+			{Name: "alice", Hash: Hash{Given: true}, Home: "/alice", Permissions: Permissions{auth.ReadOnly | auth.Store, true}, Rate: Rates{auth.Both(2 << 20)},
 				Expires: Moment{time.Date(2030, 1, 31, 0, 0, 0, 0, time.UTC)}},
-			{Name: "John Doe", Password: "0123", Rate: -1, Disabled: true},
+			{Name: "John Doe", Password: "0123", Rate: Rates{auth.Both(-1)}, Disabled: true},
 			{Name: "carol", RequireTLS: true, Profile: ProfileName{Name: "camera"}, FXP: true},
 		},
-		Banner: "Welcome\nto the archive\n", TimeZone: TimeZone{berlin}, DefaultType: "binary", Rate: 1536 << 10,
-		Limits:   Limits{100, 10, 1024, 3, -1, 32 << 20, 1000, 16},
+		Banner: "Welcome\nto the archive\n", TimeZone: TimeZone{berlin}, DefaultType: "binary", Rate: Rates{auth.Both(1536 << 10)},
+		Limits:   Limits{100, 10, 4, 50, 20, 1024, 3, -1, 32 << 20, 1000, 16},
 		Timeouts: Timeouts{Duration(20 * time.Second), -1, Duration(time.Hour), Duration(time.Second), Duration(2 * time.Minute), Duration(3 * time.Second), Duration(4 * time.Second), Duration(5 * time.Second), 0},
 		Data: Data{Ports{50000, 50999}, "203.0.113.7", []ClientAddress{
 			{Network{netip.MustParsePrefix("10.0.0.0/8")}, "", position{}}, {Network{netip.MustParsePrefix("192.0.2.7/32")}, "ftp.example.org", position{}},
@@ -170,7 +172,7 @@ func TestErrors(t *testing.T) {
 		{"users:\n  - name: a\n    password: ~", "f:3:15: users.password has no value; write one, or delete the line"},
 		{"users:\n  - name: a\n    hash: secret", `f:3:11: users.hash: not a password hash; make one with "ftpgate passwd"`},
 		{"users:\n  - name: a\n    home: a/b", `f:3:11: users.home: home "a/b" does not begin with / (which is the top of what is served)`},
-		{"users:\n  - name: a\n    permissions: rw-", `f:3:18: users.permissions: permission '-' is unknown, the letters are elradfmwMT`},
+		{"users:\n  - name: a\n    permissions: rw-", `f:3:18: users.permissions: behind + and - comes a name, as in elrw-overwrite`},
 		{"users:\n  - name: a\n    expires: tomorrow", `f:3:14: users.expires: "tomorrow" is not a date such as 2027-01-31, or 2027-01-31T12:00:00Z`},
 		{"data:\n  passive_ports: 5000", `f:2:18: data.passive_ports: "5000" is not a range of ports FROM-TO such as 50000-50999`},
 		{"data:\n  passive_ports: 5000-4000", `f:2:18: data.passive_ports: "5000-4000" is not a range of ports FROM-TO such as 50000-50999`},
@@ -236,7 +238,7 @@ func TestAcceptedForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Users[0].Rate != 1<<20 || string(c.Users[0].Password) != "1e3" || c.Users[1].Name != "17" || string(c.Users[1].Password) != "true" || c.Listen[0] != ":21" {
+	if c.Users[0].Rate.Rates != auth.Both(1<<20) || string(c.Users[0].Password) != "1e3" || c.Users[1].Name != "17" || string(c.Users[1].Password) != "true" || c.Listen[0] != ":21" {
 		t.Errorf("%+v", c)
 	}
 	if s := fmt.Sprintf("%v %+v %#v", c.Users, *c, c.Users); strings.Contains(s, "1e3") {
@@ -301,7 +303,7 @@ func TestAccounts(t *testing.T) {
 		user, password string
 		want           *auth.Principal
 	}{
-		{"alice", "correct horse", &auth.Principal{Name: "alice", Settings: auth.Settings{Home: "/a", Policy: &auth.Policy{Permissions: auth.Enter}, Rate: 1024}}},
+		{"alice", "correct horse", &auth.Principal{Name: "alice", Settings: auth.Settings{Home: "/a", Policy: &auth.Policy{Permissions: auth.Enter}, Rate: auth.Both(1024)}}},
 		{"bob", "correct horse", &auth.Principal{Name: "bob", Settings: auth.Settings{Policy: defaults.Policy}}},
 		{"bob", "b", nil},
 		{"carol", "c", nil}, // disabled

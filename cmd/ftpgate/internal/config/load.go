@@ -166,15 +166,22 @@ func (c *Config) Accounts(defaults auth.Account) ([]auth.Account, error) {
 		if u.Home != "" {
 			a.Home = string(u.Home)
 		}
-		if u.Rate != 0 {
-			a.Rate = int64(u.Rate)
+		a.Rate, a.UserRate, a.Sessions, a.LenientTLS = u.Rate.Rates, u.UserRate.Rates, int(u.Sessions), u.LenientTLS
+		if u.ControlLost != "" {
+			commit := u.ControlLost == "commit"
+			a.CommitOnControlLost = &commit
 		}
 		a.FXP = u.FXP || a.FXP
 		if u.Profile.Name != "" {
 			a.Profile = u.Profile.Name
 		}
 		if u.Permissions.Given {
-			a.Policy = &auth.Policy{Permissions: u.Permissions.Permissions}
+			a.EditPolicy().Permissions = u.Permissions.Permissions
+		}
+		if u.Policy.given() {
+			if err := u.Policy.Apply(a.EditPolicy()); err != nil {
+				return nil, err
+			}
 		}
 		out = append(out, a)
 	}

@@ -43,7 +43,11 @@ func (n *Network) UnmarshalText(text []byte) error {
 		if aerr != nil || addr.Zone() != "" {
 			return fmt.Errorf("%q is not a network such as 192.0.2.0/24 or 2001:db8::/32, nor an address", text)
 		}
+		addr = addr.Unmap()
 		p = netip.PrefixFrom(addr, addr.BitLen())
+	}
+	if p.Addr().Is4In6() {
+		return fmt.Errorf("%q is an IPv4 network; write it as one", text)
 	}
 	if p != p.Masked() {
 		return fmt.Errorf("%q has bits behind its length; is it %s?", text, p.Masked())

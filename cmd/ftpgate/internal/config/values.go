@@ -165,16 +165,6 @@ func (l LogLevel) Slog() slog.Level {
 	return level
 }
 
-// Rate is in bytes a second; -1 is no limit, 0 not given.
-type Rate int64
-
-// UnmarshalText reads a rate as auth.ParseRate does.
-func (r *Rate) UnmarshalText(text []byte) error {
-	v, err := auth.ParseRate(string(text))
-	*r = Rate(v)
-	return err
-}
-
 // Count is a limit; -1 is no limit, 0 the default.
 type Count int
 
@@ -301,13 +291,13 @@ func (h *Home) UnmarshalText(text []byte) error {
 	return auth.CheckHome(string(text))
 }
 
-// Permissions are letters.
+// Permissions are letters and parts of letters.
 type Permissions struct {
 	auth.Permissions
 	Given bool
 }
 
-// UnmarshalText reads letters of elradfmwMT.
+// UnmarshalText reads permissions as auth.ParsePermissions does.
 func (p *Permissions) UnmarshalText(text []byte) (err error) {
 	p.Given = true
 	p.Permissions, err = auth.ParsePermissions(string(text))

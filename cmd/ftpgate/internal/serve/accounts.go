@@ -18,13 +18,12 @@ type accounts struct {
 
 // mayWrite reports whether anybody may do more than read.
 func (a *accounts) mayWrite() bool {
-	writes := func(p *auth.Policy) bool { return p == nil || p.Permissions&^auth.ReadOnly != 0 }
 	for u := range a.each {
-		if writes(u.Policy) {
+		if u.Policy.Writes() {
 			return true
 		}
 	}
-	return a.anonymous != nil && writes(a.anonymous)
+	return a.anonymous != nil && a.anonymous.Writes()
 }
 
 // loadAccounts reads the users of the configuration and of the users files.
@@ -32,6 +31,9 @@ func loadAccounts(cfg *config.Config, gate *auth.Gate) (*accounts, error) {
 	policy := &auth.Policy{Permissions: auth.ReadOnly}
 	if cfg.Write {
 		policy.Permissions = auth.ReadWrite
+	}
+	if err := cfg.Policy.Apply(policy); err != nil {
+		return nil, fmt.Errorf("policy: %w", err)
 	}
 	defaults := auth.Account{Settings: auth.Settings{Policy: policy}}
 	a := &accounts{clients: cfg.TLS.ClientCertificates}
@@ -50,6 +52,9 @@ func loadAccounts(cfg *config.Config, gate *auth.Gate) (*accounts, error) {
 			return nil, err
 		}
 		a.sources = append(a.sources, users)
+	}
+	if err := checkPolicies(a); err != nil {
+		return nil, err
 	}
 	var chain []auth.Authenticator
 	for _, s := range a.sources {

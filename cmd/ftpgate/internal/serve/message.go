@@ -108,10 +108,10 @@ func (a *accounts) describe() string {
 func rights(policies []*auth.Policy) string {
 	readers, writers := 0, 0
 	for _, p := range policies {
-		switch p.Permissions {
-		case auth.ReadOnly:
+		switch {
+		case p.Permissions == auth.ReadOnly && !p.Writes():
 			readers++
-		case auth.ReadWrite:
+		case p.Permissions == auth.ReadWrite:
 			writers++
 		}
 	}
@@ -165,6 +165,9 @@ func quote(s string) string {
 // warn logs what is dangerous.
 func (r *run) warn(cfg *config.Config, a *accounts, ls *listeners) {
 	r.warnExpiring()
+	if cfg.Defence.BehindBalancer {
+		r.log.Warn("defence.behind_balancer: nobody is banned, and limits.per_address does not count; a balancer that sends the PROXY protocol would do without")
+	}
 	if v := cfg.TLS.MinVersion; cfg.TLS.On() && v < "1.2" {
 		r.log.Warn("versions of TLS below 1.2 are broken; tls.min_version lets them in", "min_version", v)
 	}

@@ -27,6 +27,7 @@ func (r *run) gatewayConfig(cfg *config.Config, a *accounts) gateway.Config {
 			Sessions: int(l.Sessions), PerAddress: int(l.PerAddress), LineLength: int(l.LineLength),
 			LoginFailures: int(l.LoginFailures), Unknown: int(l.UnknownCommands), Abandoned: int(l.Abandoned),
 			HashSize: int64(l.HashSize), Tree: int(l.Tree),
+			PerUser: int(l.PerUser), Waiting: int(l.Waiting), CommandRate: int(l.CommandRate),
 		},
 		Timeouts: gateway.Timeouts{
 			Login: time.Duration(t.Login), Idle: time.Duration(t.Idle), IdleMax: time.Duration(t.IdleMax), DataOpen: time.Duration(t.DataOpen),
@@ -43,9 +44,12 @@ func (r *run) gatewayConfig(cfg *config.Config, a *accounts) gateway.Config {
 			CommitOnControlLost: cfg.Uploads.ControlLost == "commit",
 			LenientTLS:          cfg.Uploads.LenientTLS,
 		},
-		TLS:    r.gatewayTLS(cfg, a),
-		Rate:   int64(cfg.Rate),
-		Logger: r.log,
+		TLS: r.gatewayTLS(cfg, a),
+		Rates: gateway.Rates{
+			Session: cfg.Rate.Rates, User: cfg.SharedRates.User.Rates, Address: cfg.SharedRates.Address.Rates, Total: cfg.SharedRates.Total.Rates,
+		},
+		Defence: cfg.Defence.Gateway(),
+		Logger:  r.log,
 	}
 }
 

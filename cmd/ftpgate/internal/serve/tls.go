@@ -164,17 +164,29 @@ func checkCertificate(c *config.ClientCertificates, a auth.Attempt) error {
 	return auth.Deny(fmt.Sprintf("the client's certificate is that of %q", cert.Subject))
 }
 
-// withCertificates puts the check of certificates before passwords.
+// certified puts the check of certificates before passwords.
+type certified struct {
+	clients *config.ClientCertificates
+	next    auth.Authenticator
+}
+
 func withCertificates(c *config.ClientCertificates, next auth.Authenticator) auth.Authenticator {
 	if c.CA == "" {
 		return next
 	}
-	return auth.AuthenticatorFunc(func(ctx context.Context, a auth.Attempt) (*auth.Principal, error) {
-		if err := checkCertificate(c, a); err != nil {
-			return nil, err
-		}
-		return next.Authenticate(ctx, a)
-	})
+	return &certified{c, next}
+}
+
+func (c *certified) Authenticate(ctx context.Context, a auth.Attempt) (*auth.Principal, error) {
+	if err := checkCertificate(c.clients, a); err != nil {
+		return nil, err
+	}
+	return c.next.Authenticate(ctx, a)
+}
+
+// Recheck is about accounts alone: a certificate has its own end.
+func (c *certified) Recheck(ctx context.Context, p *auth.Principal) error {
+	return auth.Recheck(ctx, c.next, p)
 }
 
 // certificate is gateway.TLS.Certificate: who has the certificate of a known user
