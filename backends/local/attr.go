@@ -64,7 +64,7 @@ func (f *FS) space(name string) (total, free int64, err error) {
 	case !st.mode.IsDir():
 		return p.space()
 	}
-	d, err := openDir(f.root, p.name)
+	d, err := f.openDir(p.name)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -134,7 +134,7 @@ func (f *FS) Copy(ctx context.Context, src, dst string, opt vfs.CopyOptions) err
 		return pathError(op, dst, err)
 	}
 	defer w.Abort()
-	if clone(w.file, from.handle) != nil {
+	if w.file.clone(from.handle.File) != nil {
 		err = w.copyFrom(from.handle, from.end)
 	}
 	if err == nil {

@@ -83,7 +83,7 @@ func (w *writer) reserve(size int64) error {
 		return vfs.ErrNoSpace
 	}
 	w.reserved = true
-	return allocate(w.file, w.offset, size)
+	return w.file.allocate(w.offset, size)
 }
 
 // creatable decides by what stands at p whether an upload may begin.
@@ -187,7 +187,7 @@ func (w *writer) beginKept(st stat, opt vfs.CreateOptions, direct bool) error {
 		return err
 	}
 	w.up.(*staged).owner = owner
-	if clone(w.file, w.kept) == nil {
+	if w.file.clone(w.kept.File) == nil {
 		return w.cut()
 	}
 	if w.offset == st.size && w.offset > w.fs.opt.CopyLimit && !w.fs.caps.Has(vfs.AtomicCommit) {
@@ -211,7 +211,7 @@ func (w *writer) resume(st stat, opt vfs.CreateOptions) (taken bool, err error) 
 	if opt.Mode == vfs.Append {
 		w.offset = resumeAt(s.st.size)
 	}
-	mark := attrOf(s.file, keptAttr)
+	mark := attrOf(s.file.File, keptAttr)
 	if !w.fs.resumable(s.file, s.st) || mark != "" && (mark != st.mark() || w.offset < st.size) {
 		return false, s.drop() // the complete file has all of it that is of use
 	}

@@ -15,14 +15,14 @@ const (
 	missingCaps  = vfs.Caps(0)
 )
 
-func (d *dir) lstat(base string) (stat, error) {
+func (d *sysDir) lstat(base string) (stat, error) {
 	var st unix.Stat_t
 	err := interrupted(func() error { return unix.Fstatat(d.fd(), base, &st, unix.AT_SYMLINK_NOFOLLOW) })
 	return statOf(&st, err)
 }
 
 // stat is of d itself.
-func (d *dir) stat() (stat, error) { return statFile(d.handle) }
+func (d *sysDir) stat() (stat, error) { return statFile(d.handle) }
 
 func statFile(f *os.File) (stat, error) {
 	var st unix.Stat_t
@@ -84,4 +84,4 @@ func bootTime() time.Time {
 
 func blockSize(st *unix.Statfs_t) int64 { return int64(st.Bsize) }
 
-func (d *dir) probe() disk { return disk{lock: true} }
+func (d *sysDir) probe() disk { return disk{lock: true} }

@@ -14,12 +14,12 @@ const (
 	missingCaps  = vfs.Caps(0)
 )
 
-func (d *dir) lstat(base string) (stat, error) {
+func (d *sysDir) lstat(base string) (stat, error) {
 	return statx(d.fd(), base, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 // stat is of d itself.
-func (d *dir) stat() (stat, error) { return statx(d.fd(), "", unix.AT_EMPTY_PATH) }
+func (d *sysDir) stat() (stat, error) { return statx(d.fd(), "", unix.AT_EMPTY_PATH) }
 
 func statFile(f *os.File) (stat, error) { return statx(int(f.Fd()), "", unix.AT_EMPTY_PATH) }
 
@@ -101,7 +101,7 @@ func blockSize(st *unix.Statfs_t) int64 { return int64(st.Frsize) }
 
 // probe asks the disk of d what it can do, with files that have no name. A disk
 // that has none of those, or is read-only, is taken for an ordinary one.
-func (d *dir) probe() disk {
+func (d *sysDir) probe() disk {
 	ordinary := disk{splice: true, lock: true}
 	var files [2]*os.File
 	for i := range files {

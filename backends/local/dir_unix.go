@@ -11,40 +11,40 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dir is an open directory. Its methods work on one element of it, base, relative
+// sysDir is an open directory. Its methods work on one element of it, base, relative
 // to the descriptor, and never follow a link there. Their errors are raw.
-type dir struct {
+type sysDir struct {
 	handle *os.File
 	shared bool // of an FS, which closes it
 }
 
-func openDir(root *os.Root, name string) (*dir, error) {
+func openDir(root *os.Root, name string) (*sysDir, error) {
 	h, err := root.OpenFile(name, openDirFlags, 0)
 	if err != nil {
 		return nil, err
 	}
-	return &dir{handle: h, shared: name == "."}, nil
+	return &sysDir{handle: h, shared: name == "."}, nil
 }
 
 // openList opens a directory that can be listed.
-func openList(root *os.Root, name string) (*dir, error) {
+func openList(root *os.Root, name string) (*sysDir, error) {
 	h, err := root.OpenFile(name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
-	return &dir{handle: h}, nil
+	return &sysDir{handle: h}, nil
 }
 
-func (d *dir) fd() int { return int(d.handle.Fd()) }
+func (d *sysDir) fd() int { return int(d.handle.Fd()) }
 
 // close ends the use of d; release closes it whatever it is.
-func (d *dir) close() {
+func (d *sysDir) close() {
 	if !d.shared {
 		d.release()
 	}
 }
 
-func (d *dir) release() error { return d.handle.Close() }
+func (d *sysDir) release() error { return d.handle.Close() }
 
 // interrupted repeats call while a signal ends it.
 func interrupted(call func() error) error {
@@ -56,7 +56,7 @@ func interrupted(call func() error) error {
 }
 
 // open opens a file without waiting, whatever it turns out to be.
-func (d *dir) open(base string, flag int, perm fs.FileMode) (*os.File, error) {
+func (d *sysDir) open(base string, flag int, perm fs.FileMode) (*os.File, error) {
 	there := flag&os.O_EXCL == 0
 	if there {
 		flag |= unix.O_NONBLOCK
@@ -75,7 +75,7 @@ func (d *dir) open(base string, flag int, perm fs.FileMode) (*os.File, error) {
 	return os.NewFile(uintptr(fd), base), nil
 }
 
-func (d *dir) readlink(base string) (string, error) {
+func (d *sysDir) readlink(base string) (string, error) {
 	for size := 256; ; size *= 2 {
 		buf := make([]byte, size)
 		n, err := unix.Readlinkat(d.fd(), base, buf)
@@ -88,14 +88,14 @@ func (d *dir) readlink(base string) (string, error) {
 	}
 }
 
-func (d *dir) mkdir(base string, perm fs.FileMode) error {
+func (d *sysDir) mkdir(base string, perm fs.FileMode) error {
 	return interrupted(func() error { return unix.Mkdirat(d.fd(), base, uint32(perm.Perm())) })
 }
 
-func (d *dir) symlink(text, base string) error { return unix.Symlinkat(text, d.fd(), base) }
+func (d *sysDir) symlink(text, base string) error { return unix.Symlinkat(text, d.fd(), base) }
 
 // unlink removes anything but a directory.
-func (d *dir) unlink(base string) error {
+func (d *sysDir) unlink(base string) error {
 	err := interrupted(func() error { return unix.Unlinkat(d.fd(), base, 0) })
 	if err == unix.EPERM { // POSIX's answer for a directory
 		if st, _ := d.lstat(base); st.mode.IsDir() {
@@ -106,13 +106,13 @@ func (d *dir) unlink(base string) error {
 }
 
 // rmdir removes an empty directory and nothing else.
-func (d *dir) rmdir(base string) error {
+func (d *sysDir) rmdir(base string) error {
 	return interrupted(func() error { return unix.Unlinkat(d.fd(), base, unix.AT_REMOVEDIR) })
 }
 
 // rename moves base; noReplace fails with EEXIST, in one step, where the new name
 // is taken.
-func (d *dir) rename(base string, to *dir, tobase string, noReplace bool) error {
+func (d *sysDir) rename(base string, to *sysDir, tobase string, noReplace bool) error {
 	if !noReplace {
 		return interrupted(func() error { return unix.Renameat(d.fd(), base, to.fd(), tobase) })
 	}
@@ -126,7 +126,7 @@ func (d *dir) rename(base string, to *dir, tobase string, noReplace bool) error 
 // renameByLink is for disks that can't rename without replacing, such as NFS. A
 // directory has no second name, but can't replace more than an empty directory
 // either.
-func (d *dir) renameByLink(base string, to *dir, tobase string) error {
+func (d *sysDir) renameByLink(base string, to *sysDir, tobase string) error {
 	st, err := d.lstat(base)
 	if err != nil {
 		return err
@@ -147,16 +147,16 @@ func (d *dir) renameByLink(base string, to *dir, tobase string) error {
 }
 
 // link gives a file a second name.
-func (d *dir) link(base, other string) error { return unix.Linkat(d.fd(), base, d.fd(), other, 0) }
+func (d *sysDir) link(base, other string) error { return unix.Linkat(d.fd(), base, d.fd(), other, 0) }
 
 // writable fails if the process may not write the file.
-func (d *dir) writable(base string) error {
+func (d *sysDir) writable(base string) error {
 	return unix.Faccessat(d.fd(), base, unix.W_OK, unix.AT_EACCESS)
 }
 
 // sync makes changes of names in d survive a crash of the machine. A directory
 // that may not be read can't be synced; then it is left to the system.
-func (d *dir) sync() error {
+func (d *sysDir) sync() error {
 	fd, err := unix.Openat(d.fd(), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err == unix.EACCES {
 		return nil
@@ -173,7 +173,7 @@ func (d *dir) sync() error {
 }
 
 // space tells bytes in all and bytes free to this process.
-func (d *dir) space() (total, free int64, err error) {
+func (d *sysDir) space() (total, free int64, err error) {
 	var st unix.Statfs_t
 	if err := interrupted(func() error { return unix.Fstatfs(d.fd(), &st) }); err != nil {
 		return 0, 0, err
@@ -203,11 +203,7 @@ func attrOf(f *os.File, name string) string {
 	return string(buf[:n])
 }
 
-// dropAttr takes it off, if it is there.
-func dropAttr(f *os.File, name string) error {
-	if attrOf(f, name) == "" {
-		return nil
-	}
+func removeAttr(f *os.File, name string) error {
 	return interrupted(func() error { return unix.Fremovexattr(int(f.Fd()), name) })
 }
 

@@ -17,15 +17,15 @@ import (
 // missingCaps: Windows has one permission bit.
 const missingCaps = vfs.CanSetMode
 
-// dir is a directory. Windows has no calls relative to a descriptor that os.Root
+// sysDir is a directory. Windows has no calls relative to a descriptor that os.Root
 // does not offer, so it is a name below the root.
-type dir struct {
+type sysDir struct {
 	root   *os.Root
 	name   string
 	handle *os.File // of openList
 }
 
-func openDir(root *os.Root, name string) (*dir, error) {
+func openDir(root *os.Root, name string) (*sysDir, error) {
 	info, err := root.Stat(name)
 	if err != nil {
 		return nil, err
@@ -33,10 +33,10 @@ func openDir(root *os.Root, name string) (*dir, error) {
 	if !info.IsDir() {
 		return nil, vfs.ErrNotDir
 	}
-	return &dir{root: root, name: name}, nil
+	return &sysDir{root: root, name: name}, nil
 }
 
-func openList(root *os.Root, name string) (*dir, error) {
+func openList(root *os.Root, name string) (*sysDir, error) {
 	d, err := openDir(root, name)
 	if err != nil {
 		return nil, err
@@ -45,23 +45,23 @@ func openList(root *os.Root, name string) (*dir, error) {
 	return d, err
 }
 
-func (d *dir) path(base string) string { return filepath.FromSlash(vfs.Join(d.name, base)) }
+func (d *sysDir) path(base string) string { return filepath.FromSlash(vfs.Join(d.name, base)) }
 
-func (d *dir) close() { _ = d.release() }
+func (d *sysDir) close() { _ = d.release() }
 
-func (d *dir) release() error {
+func (d *sysDir) release() error {
 	if d.handle == nil {
 		return nil
 	}
 	return d.handle.Close()
 }
 
-func (d *dir) lstat(base string) (stat, error) {
+func (d *sysDir) lstat(base string) (stat, error) {
 	info, err := d.root.Lstat(d.path(base))
 	return statOf(info, err)
 }
 
-func (d *dir) stat() (stat, error) { return d.lstat(".") }
+func (d *sysDir) stat() (stat, error) { return d.lstat(".") }
 
 func statFile(f *os.File) (stat, error) {
 	st, err := statOf(f.Stat())
@@ -83,7 +83,7 @@ func statOf(info fs.FileInfo, err error) (stat, error) {
 	return stat{exists: true, mode: info.Mode(), size: info.Size(), mtime: info.ModTime(), links: 1}, nil
 }
 
-func (d *dir) open(base string, flag int, perm fs.FileMode) (*os.File, error) {
+func (d *sysDir) open(base string, flag int, perm fs.FileMode) (*os.File, error) {
 	info, err := d.root.Lstat(d.path(base))
 	if err == nil && !info.Mode().IsRegular() {
 		return nil, fs.ErrPermission
@@ -91,20 +91,20 @@ func (d *dir) open(base string, flag int, perm fs.FileMode) (*os.File, error) {
 	return d.root.OpenFile(d.path(base), flag, perm.Perm())
 }
 
-func (d *dir) readlink(base string) (string, error) {
+func (d *sysDir) readlink(base string) (string, error) {
 	text, err := d.root.Readlink(d.path(base))
 	return filepath.ToSlash(text), err
 }
 
-func (d *dir) mkdir(base string, perm fs.FileMode) error {
+func (d *sysDir) mkdir(base string, perm fs.FileMode) error {
 	return d.root.Mkdir(d.path(base), perm.Perm())
 }
 
-func (d *dir) symlink(text, base string) error {
+func (d *sysDir) symlink(text, base string) error {
 	return d.root.Symlink(filepath.FromSlash(text), d.path(base))
 }
 
-func (d *dir) unlink(base string) error {
+func (d *sysDir) unlink(base string) error {
 	st, err := d.lstat(base)
 	if err == nil && st.mode.IsDir() {
 		return vfs.ErrIsDir
@@ -112,7 +112,7 @@ func (d *dir) unlink(base string) error {
 	return d.root.Remove(d.path(base))
 }
 
-func (d *dir) rmdir(base string) error {
+func (d *sysDir) rmdir(base string) error {
 	st, err := d.lstat(base)
 	if err == nil && !st.mode.IsDir() {
 		return vfs.ErrNotDir
@@ -120,7 +120,7 @@ func (d *dir) rmdir(base string) error {
 	return d.root.Remove(d.path(base))
 }
 
-func (d *dir) rename(base string, to *dir, tobase string, noReplace bool) error {
+func (d *sysDir) rename(base string, to *sysDir, tobase string, noReplace bool) error {
 	if !noReplace {
 		return d.root.Rename(d.path(base), to.path(tobase))
 	}
@@ -137,9 +137,9 @@ func (d *dir) rename(base string, to *dir, tobase string, noReplace bool) error 
 	return d.root.Remove(d.path(base))
 }
 
-func (d *dir) link(base, other string) error { return d.root.Link(d.path(base), d.path(other)) }
+func (d *sysDir) link(base, other string) error { return d.root.Link(d.path(base), d.path(other)) }
 
-func (d *dir) writable(base string) error {
+func (d *sysDir) writable(base string) error {
 	st, err := d.lstat(base)
 	if err == nil && st.mode.Perm()&0o200 == 0 {
 		return fs.ErrPermission
@@ -148,9 +148,9 @@ func (d *dir) writable(base string) error {
 }
 
 // sync has nothing to do: NTFS keeps a journal of names.
-func (d *dir) sync() error { return nil }
+func (d *sysDir) sync() error { return nil }
 
-func (d *dir) space() (total, free int64, err error) {
+func (d *sysDir) space() (total, free int64, err error) {
 	path, err := windows.UTF16PtrFromString(filepath.Join(d.root.Name(), d.path(".")))
 	if err != nil {
 		return 0, 0, err
@@ -162,7 +162,7 @@ func (d *dir) space() (total, free int64, err error) {
 	return int64(all), int64(avail), nil
 }
 
-func (d *dir) probe() disk { return disk{lock: true} }
+func (d *sysDir) probe() disk { return disk{lock: true} }
 
 func own(*os.File, stat) {}
 
@@ -196,7 +196,7 @@ func setAttr(*os.File, string, string) error { return errors.ErrUnsupported }
 
 func attrOf(*os.File, string) string { return "" }
 
-func dropAttr(*os.File, string) error { return nil }
+func removeAttr(*os.File, string) error { return nil }
 
 // bootTime is unknown, so that what was parked is resumed also after a reboot.
 func bootTime() time.Time { return time.Time{} }

@@ -47,7 +47,7 @@ func (f *FS) open(ctx context.Context, name string, offset, length int64) (*file
 		return nil, err
 	}
 	opened := &file{handle: handle, ctx: ctx, name: name}
-	if st, err = statFile(handle); err == nil {
+	if st, err = statFile(handle.File); err == nil {
 		err = readable(st)
 	}
 	if err == nil && offset > st.size {
@@ -84,7 +84,7 @@ func readable(st stat) error {
 // file reads up to end. It keeps no position of its own, because sendfile moves
 // the descriptor's.
 type file struct {
-	handle *os.File
+	handle *diskFile
 	ctx    context.Context
 	name   string
 	info   vfs.Info
@@ -156,7 +156,7 @@ func (r rawFile) read(send func(fd uintptr) bool) error {
 	if err := r.RawConn.Read(send); err != nil {
 		return err
 	}
-	st, err := statFile(r.file.handle)
+	st, err := statFile(r.file.handle.File)
 	if err == nil && st.size < r.file.end {
 		err = errChanged
 	}

@@ -100,7 +100,7 @@ func TestDiskFull(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.file = full
+			w.file = &diskFile{File: full}
 			err = write(w)
 			w.file = disk
 			full.Close()
@@ -205,7 +205,7 @@ func TestRenameByLink(t *testing.T) {
 		{"file", "taken", unix.EEXIST}, {"file", "dir", unix.EEXIST}, {"link", "taken", unix.EEXIST}, {"dir", "empty", unix.EEXIST},
 		{"dir", "taken", unix.EEXIST}, {"none", "new", unix.ENOENT}, {"file", "moved", nil}, {"link", "moved link", nil}, {"dir", "moved dir", nil},
 	} {
-		if err := f.top.renameByLink(c.from, f.top, c.to); err != c.want {
+		if err := f.top.renameByLink(c.from, f.top.sysDir, c.to); err != c.want {
 			t.Errorf("%s to %s: %v, want %v", c.from, c.to, err, c.want)
 		}
 	}

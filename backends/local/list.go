@@ -25,7 +25,7 @@ type entry struct {
 // cause of ctx.
 func (f *FS) scan(ctx context.Context, name string) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
-		d, err := openList(f.root, name)
+		d, err := f.openList(name)
 		if err != nil {
 			yield(entry{}, err)
 			return

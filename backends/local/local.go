@@ -60,6 +60,7 @@ type shared struct {
 	splices bool      // the disk takes splice(2)
 	buffers sync.Pool // of *[]byte, for uploads that can't be spliced
 	names   nameLocks
+	witness witness // of changes; nil but in tests
 }
 
 var (
@@ -99,7 +100,7 @@ func Open(opt Options) (*FS, error) {
 	}
 	f := &FS{root: root, shared: &shared{opt: opt, boot: bootTime()}}
 	f.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
-	if f.top, err = openDir(root, "."); err != nil {
+	if f.top, err = f.openDir("."); err != nil {
 		root.Close()
 		return nil, fmt.Errorf("the directory %s can't be served: %w", opt.Dir, innermost(err))
 	}
@@ -163,7 +164,7 @@ func (f *FS) Sub(name string) (vfs.FS, error) {
 		return nil, pathError("sub", name, err)
 	}
 	sub := &FS{root: root, shared: f.shared}
-	if sub.top, err = openDir(root, "."); err != nil {
+	if sub.top, err = sub.openDir("."); err != nil {
 		root.Close()
 		return nil, pathError("sub", name, err)
 	}

@@ -26,7 +26,7 @@ func (f *FS) place(name string) (place, error) {
 	if parent == "." {
 		return place{dir: f.top, base: base, name: name}, nil
 	}
-	d, err := openDir(f.root, parent)
+	d, err := f.openDir(parent)
 	if err != nil {
 		return place{}, err
 	}

@@ -25,7 +25,7 @@ var errLive = fmt.Errorf("the upload is running: %w", vfs.ErrBusy)
 type staging struct {
 	dir  *dir
 	name string
-	file *os.File
+	file *diskFile
 	st   stat // when it was taken
 }
 
@@ -55,12 +55,12 @@ func newStaging(d *dir, name string, perm fs.FileMode) (*staging, error) {
 		return nil, err
 	}
 	s := &staging{dir: d, name: name, file: file}
-	if s.st, err = statFile(file); err != nil {
+	if s.st, err = statFile(file.File); err != nil {
 		file.Close()
 		return nil, err
 	}
 	// Until it is locked, it looks like a parked upload.
-	if held, _ := lock(file); held || !s.inPlace() {
+	if held, _ := lock(file.File); held || !s.inPlace() {
 		file.Close()
 		return nil, errLive
 	}
@@ -75,13 +75,13 @@ var (
 // hold opens a regular file and locks it. Between the two somebody may have
 // renamed or removed it, so it must afterwards still be what has the name. With
 // errNoLock the file is open none the less.
-func hold(d *dir, base string) (*os.File, stat, error) {
+func hold(d *dir, base string) (*diskFile, stat, error) {
 	for range 16 {
 		file, err := d.open(base, os.O_RDWR, 0)
 		if err != nil {
 			return nil, stat{}, err
 		}
-		st, err := statFile(file)
+		st, err := statFile(file.File)
 		if err == nil && !st.mode.IsRegular() {
 			err = errNotRegular
 		}
@@ -89,7 +89,7 @@ func hold(d *dir, base string) (*os.File, stat, error) {
 			file.Close()
 			return nil, stat{}, err
 		}
-		held, err := lock(file)
+		held, err := lock(file.File)
 		if held {
 			file.Close()
 			return nil, stat{}, errLive
@@ -112,7 +112,7 @@ func live(d *dir, name string) bool {
 		return false
 	}
 	defer file.Close()
-	return locked(file)
+	return locked(file.File)
 }
 
 // inPlace reports whether the name is still that of s, which only a foreign
@@ -197,10 +197,10 @@ func (f *FS) parked(d *dir, name, base, shown string) (fs.FileInfo, bool) {
 		return nil, false
 	}
 	defer file.Close()
-	if !f.resumable(file, st) || locked(file) {
+	if !f.resumable(file, st) || locked(file.File) {
 		return nil, false
 	}
-	if mark := attrOf(file, keptAttr); mark != "" {
+	if mark := attrOf(file.File, keptAttr); mark != "" {
 		if complete, _ := d.lstat(base); mark != complete.mark() {
 			return nil, false
 		}
@@ -220,9 +220,9 @@ const (
 // resumable reports whether a parked upload, which st is of, is worth going on
 // with. What has another name is somebody else's file. What was being written when
 // the machine went down may have gaps.
-func (f *FS) resumable(file *os.File, st stat) bool {
+func (f *FS) resumable(file *diskFile, st stat) bool {
 	return st.size > 0 && st.links <= 1 && !f.expired('n', st, time.Now()) &&
-		(st.mtime.After(f.boot) || attrOf(file, safeAttr) != "")
+		(st.mtime.After(f.boot) || attrOf(file.File, safeAttr) != "")
 }
 
 // resumeAt is the size told of an upload of which arrived bytes are there: a

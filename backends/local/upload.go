@@ -45,7 +45,7 @@ func (s *staged) arrive() error {
 
 // goOn makes a parked file one that is written.
 func (s *staged) goOn() error {
-	if err := dropAttr(s.stage.file, safeAttr); err != nil {
+	if err := s.stage.file.dropAttr(safeAttr); err != nil {
 		return err
 	}
 	return s.w.cut()
@@ -84,12 +84,12 @@ func (s *staged) adopt(old stat) error {
 	} else if perm == 0 {
 		return nil
 	}
-	st, err := statFile(s.stage.file)
+	st, err := statFile(s.stage.file.File)
 	if err != nil {
 		return err
 	}
 	if replaces && (st.uid != old.uid || st.gid != old.gid) {
-		own(s.stage.file, old)
+		s.stage.file.own(old)
 	}
 	if st.mode.Perm() == perm {
 		return nil
@@ -121,7 +121,7 @@ func (s *staged) park() error {
 	if err := s.w.flush(s.stage.file); err != nil {
 		return err
 	}
-	_ = setAttr(s.stage.file, safeAttr, "yes") // without it, it is not resumed after a reboot
+	_ = s.stage.file.setAttr(safeAttr, "yes") // without it, it is not resumed after a reboot
 	if err := s.moveTo(stagedName(s.owner, s.w.at.base)); err != nil {
 		return err
 	}
@@ -142,7 +142,7 @@ type tail struct {
 func (w *writer) beginTail(st stat) error {
 	t := &tail{staged: w.up.(*staged), kept: st}
 	w.up = t
-	if t.owner != "" && setAttr(w.file, keptAttr, st.mark()) != nil {
+	if t.owner != "" && w.file.setAttr(keptAttr, st.mark()) != nil {
 		t.owner = "" // a disk without attributes
 	}
 	_, err := w.file.Seek(w.offset, io.SeekStart)
@@ -183,11 +183,11 @@ func (t *tail) parks() bool {
 }
 
 func (t *tail) add() error {
-	st, err := statFile(t.stage.file)
+	st, err := statFile(t.stage.file.File)
 	if err != nil || st.size <= t.kept.size { // nothing arrived
 		return err
 	}
-	if err := allocate(t.w.kept, t.kept.size, st.size-t.kept.size); err != nil {
+	if err := t.w.kept.allocate(t.kept.size, st.size-t.kept.size); err != nil {
 		return err
 	}
 	if _, err := t.stage.file.Seek(t.kept.size, io.SeekStart); err != nil {
@@ -263,7 +263,7 @@ func (s *shown) prepare() error {
 
 // publish has nothing to do, unless another file took the name.
 func (s *shown) publish() error {
-	st, err := statFile(s.stage.file)
+	st, err := statFile(s.stage.file.File)
 	if err != nil {
 		return err
 	}

@@ -18,9 +18,9 @@ type writer struct {
 	ctx      context.Context
 	name     string
 	at       place
-	taken    *nameKey // in fs.names
-	kept     *os.File // the complete file, locked, where its beginning is kept
-	file     *os.File // where the bytes go
+	taken    *nameKey  // in fs.names
+	kept     *diskFile // the complete file, locked, where its beginning is kept
+	file     *diskFile // where the bytes go
 	offset   int64
 	resumed  bool // the file was parked
 	arrived  bool // a byte, or the readiness for one
@@ -149,13 +149,13 @@ func connError(err error) (error, bool) {
 
 // copyFrom writes the first size bytes of src, in pieces between which the context
 // counts. Between files the kernel copies by itself.
-func (w *writer) copyFrom(src *os.File, size int64) error {
+func (w *writer) copyFrom(src *diskFile, size int64) error {
 	const piece = 64 << 20
 	for done := int64(0); done < size; {
 		if w.ctx.Err() != nil {
 			return context.Cause(w.ctx)
 		}
-		n, err := io.CopyN(w.file, src, min(piece, size-done))
+		n, err := io.CopyN(w.file, src.File, min(piece, size-done))
 		if err == io.EOF {
 			return errChanged
 		}
@@ -235,7 +235,7 @@ func (w *writer) park() error {
 		_ = w.up.drop()
 		return w.err
 	}
-	if st, err := statFile(w.file); err == nil && !w.resumed && st.size <= w.offset {
+	if st, err := statFile(w.file.File); err == nil && !w.resumed && st.size <= w.offset {
 		return w.up.drop()
 	}
 	err := w.up.park()
@@ -280,7 +280,7 @@ func (w *writer) trim() error {
 	if !w.reserved {
 		return nil
 	}
-	st, err := statFile(w.file)
+	st, err := statFile(w.file.File)
 	if err != nil {
 		return err
 	}
@@ -288,7 +288,7 @@ func (w *writer) trim() error {
 }
 
 // flush makes the bytes of file survive a crash of the machine.
-func (w *writer) flush(file *os.File) error {
+func (w *writer) flush(file *diskFile) error {
 	if w.fs.opt.NoSync {
 		return nil
 	}

@@ -86,7 +86,8 @@ func (f *FS) Symlink(ctx context.Context, target, name string) error {
 			return fs.ErrExist
 		}
 		path := f.path(p.name())
-		return explain(ctx, w, path, w.symlink(ctx, relative(p.dir, vfs.Join(f.base, target)), path).status(ctx))
+		text := relative(p.dir, vfs.Join(f.base, target))
+		return unlessGone(ctx, w, path, func() error { return w.symlink(ctx, text, path).status(ctx) })
 	}))
 }
 

@@ -32,19 +32,14 @@ func cleanEnv(t *testing.T) (home string) {
 	return home
 }
 
-// keyFile writes a new private key, encrypted if there is a passphrase.
-func keyFile(t *testing.T, path, passphrase string) (ssh.Signer, ed25519.PrivateKey) {
+// keyFile writes a new private key.
+func keyFile(t *testing.T, path string) (ssh.Signer, ed25519.PrivateKey) {
 	t.Helper()
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var block *pem.Block
-	if passphrase == "" {
-		block, err = ssh.MarshalPrivateKey(private, "")
-	} else {
-		block, err = ssh.MarshalPrivateKeyWithPassphrase(private, "", []byte(passphrase))
-	}
+	block, err := ssh.MarshalPrivateKey(private, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +53,13 @@ func keyFile(t *testing.T, path, passphrase string) (ssh.Signer, ed25519.Private
 	}
 	return signer, private
 }
+
+// lockedKeyFile is a private key that passphrase opens, made by "ssh-keygen -a 1":
+// with the usual 16 rounds each use takes seconds under the race detector.
+const (
+	lockedKeyFile = "testdata/encrypted_key"
+	passphrase    = "xyzzy"
+)
 
 func writeFile(t *testing.T, path, text string) {
 	t.Helper()
@@ -154,24 +156,31 @@ func TestKeys(t *testing.T) {
 	o.Password = ""
 
 	o.Identity = filepath.Join(dir, "plain")
-	plain, _ := keyFile(t, o.Identity, "")
+	plain, _ := keyFile(t, o.Identity)
 	s.onlyKey(plain.PublicKey())
 	opens(t, "a key", o, "")
 	o.Identity = filepath.Join(dir, "other")
-	keyFile(t, o.Identity, "")
+	keyFile(t, o.Identity)
 	opens(t, "another key", o, "the server does not let ann in with the key "+o.Identity+": check the user")
 
-	o.Identity = filepath.Join(dir, "locked")
-	locked, _ := keyFile(t, o.Identity, "xyzzy")
+	o.Identity = lockedKeyFile
+	text, err := os.ReadFile(lockedKeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	locked, err := ssh.ParsePrivateKeyWithPassphrase(text, []byte(passphrase))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.onlyKey(locked.PublicKey())
 	opens(t, "an encrypted key", o, "is encrypted: give its passphrase in FTPGATE_SFTP_PASSPHRASE or by passphrase_file=FILE")
 	t.Setenv(envPassphrase, "wrong")
 	opens(t, "a wrong passphrase", o, "the passphrase does not open the private key")
-	t.Setenv(envPassphrase, "xyzzy")
+	t.Setenv(envPassphrase, passphrase)
 	opens(t, "the passphrase from the environment", o, "")
 	t.Setenv(envPassphrase, "")
 	o.PassphraseFile = filepath.Join(dir, "phrase")
-	writeFile(t, o.PassphraseFile, "xyzzy\n")
+	writeFile(t, o.PassphraseFile, passphrase+"\n")
 	opens(t, "the passphrase from a file", o, "")
 	o.PassphraseFile = filepath.Join(dir, "none")
 	opens(t, "no passphrase file", o, "can't be read")
@@ -186,8 +195,8 @@ func TestKeys(t *testing.T) {
 	// out.
 	o = s.options(t.TempDir())
 	o.Password = ""
-	keyFile(t, filepath.Join(home, ".ssh", "id_ed25519"), "xyzzy")
-	usual, _ := keyFile(t, filepath.Join(home, ".ssh", "id_rsa"), "")
+	usual, _ := keyFile(t, filepath.Join(home, ".ssh", "id_rsa"))
+	writeFile(t, filepath.Join(home, ".ssh", "id_ed25519"), string(text))
 	s.onlyKey(usual.PublicKey())
 	opens(t, "a key in its usual place", o, "")
 	o.Agent = AgentOn
@@ -203,7 +212,7 @@ func TestCertificate(t *testing.T) {
 	dir := t.TempDir()
 	o := s.options(t.TempDir())
 	o.Password, o.Identity = "", filepath.Join(dir, "key")
-	signer, _ := keyFile(t, o.Identity, "")
+	signer, _ := keyFile(t, o.Identity)
 	opens(t, "a key without its certificate", o, "does not let ann in")
 	certify := func(key ssh.PublicKey, principal string, until time.Time) string {
 		cert := &ssh.Certificate{
@@ -235,7 +244,7 @@ func TestAgent(t *testing.T) {
 	cleanEnv(t)
 	s := newServer(t)
 	dir := t.TempDir()
-	signer, private := keyFile(t, filepath.Join(dir, "key"), "")
+	signer, private := keyFile(t, filepath.Join(dir, "key"))
 	s.onlyKey(signer.PublicKey())
 	socket := filepath.Join(dir, "agent")
 	l, err := net.Listen("unix", socket)
@@ -271,7 +280,7 @@ func TestAgent(t *testing.T) {
 	opens(t, "the agent off", o, "nothing to log in with")
 	o.Agent = AgentAuto
 	o.Identity = filepath.Join(dir, "other")
-	keyFile(t, o.Identity, "")
+	keyFile(t, o.Identity)
 	opens(t, "another key beside the agent", o, "with the key "+o.Identity)
 	o.Agent = AgentOn
 	opens(t, "both", o, "")

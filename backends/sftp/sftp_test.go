@@ -38,7 +38,8 @@ func (s *server) harness() vfstest.Harness {
 		return f
 	}
 	return vfstest.Harness{
-		New: func(t *testing.T) vfs.FS { return serve(t, t.TempDir()) },
+		MaxEntries: 300, // more than two pages of the server
+		New:        func(t *testing.T) vfs.FS { return serve(t, t.TempDir()) },
 		Reopen: func(t *testing.T, fsys vfs.FS) vfs.FS {
 			mu.Lock()
 			dir := dirs[fsys]

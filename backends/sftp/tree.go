@@ -23,13 +23,7 @@ func (f *FS) Mkdir(ctx context.Context, name string) error {
 			return fs.ErrExist
 		}
 		path := f.path(p.name())
-		for range 4 { // what was in the way may have gone again
-			err = explain(ctx, w, path, w.mkdir(ctx, path).status(ctx))
-			if !failure(err) {
-				break
-			}
-		}
-		return err
+		return unlessGone(ctx, w, path, func() error { return w.mkdir(ctx, path).status(ctx) })
 	}))
 }
 
@@ -180,25 +174,27 @@ func replaceable(st stat) bool {
 // there is no directory.
 func (s *shared) rename(ctx context.Context, w *wire, from, to string, old stat, noReplace bool) error {
 	from, to = s.path(from), s.path(to)
-	var err error
-	switch {
-	case old.mode.IsDir():
-		err = w.rename(ctx, from, to).status(ctx)
-	case noReplace && old.mode.IsRegular() && s.facts.link:
-		if err = w.link(ctx, from, to).status(ctx); err == nil {
-			return w.remove(ctx, from).status(ctx)
+	byLink := noReplace && old.mode.IsRegular() && s.facts.link
+	err := unlessGone(ctx, w, to, func() error {
+		switch {
+		case old.mode.IsDir():
+			return w.rename(ctx, from, to).status(ctx)
+		case byLink:
+			return w.link(ctx, from, to).status(ctx)
+		case noReplace:
+			if st, lerr := w.lstat(ctx, to).attrs(ctx); lerr != nil || st.exists {
+				return exist(lerr)
+			}
+			return w.rename(ctx, from, to).status(ctx)
+		case s.facts.replace:
+			return w.replace(ctx, from, to).status(ctx)
 		}
-	case noReplace:
-		if st, lerr := w.lstat(ctx, to).attrs(ctx); lerr != nil || st.exists {
-			return exist(lerr)
-		}
-		err = w.rename(ctx, from, to).status(ctx)
-	case s.facts.replace:
-		err = w.replace(ctx, from, to).status(ctx)
-	default:
-		err = s.renameSimply(ctx, w, from, to)
+		return s.renameSimply(ctx, w, from, to)
+	})
+	if err == nil && byLink {
+		err = w.remove(ctx, from).status(ctx)
 	}
-	return explain(ctx, w, to, err)
+	return err
 }
 
 // move renames a file to a path on the server where nothing is.
@@ -233,6 +229,18 @@ func (s *shared) renameSimply(ctx context.Context, w *wire, from, to string) err
 		}
 	}
 	return w.rename(ctx, from, to).status(ctx)
+}
+
+// unlessGone runs do, which makes something at path, and explains its bare failure by
+// what is in the way there. If nothing is, it may have gone in between: then do is
+// repeated.
+func unlessGone(ctx context.Context, w *wire, path string, do func() error) (err error) {
+	for range 4 {
+		if err = explain(ctx, w, path, do()); !failure(err) {
+			break
+		}
+	}
+	return err
 }
 
 // explain looks for the reason of a bare failure to make something at path.

@@ -192,6 +192,52 @@ func TestLostAnswerToCommit(t *testing.T) {
 	}
 }
 
+// What the server refuses without a reason, and where nothing is in the way any more,
+// is tried again.
+func TestRefusedForWhatIsGone(t *testing.T) {
+	s := newServer(t)
+	faults := s.faulty()
+	dir := t.TempDir()
+	f := open(t, s.options(dir))
+	if err := write(t, f, "a", []byte("old"), vfs.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what string
+		kind byte
+		do   func() error
+	}{
+		{"mkdir", packetMkdir, func() error { return f.Mkdir(t.Context(), "d") }},
+		{"symlink", packetSymlink, func() error { return f.Symlink(t.Context(), "a", "l") }},
+		{"rename", packetExtended, func() error { return f.Rename(t.Context(), "a", "b", vfs.RenameOptions{NoReplace: true}) }},
+		{"rename of a directory", packetRename, func() error { return f.Rename(t.Context(), "d", "e", vfs.RenameOptions{}) }},
+		{"commit", packetExtended, func() error {
+			return write(t, f, "n", []byte("new"), vfs.CreateOptions{NoReplace: true})
+		}},
+	} {
+		faults.set(func(kind byte, _ []byte) verdict {
+			if kind == c.kind {
+				return refuse
+			}
+			return pass
+		})
+		if err := c.do(); err == nil {
+			t.Errorf("%s succeeds although it is refused", c.what)
+		}
+		if n := faults.count(c.kind); n < 2 || n > 8 {
+			t.Errorf("%s asks %d times for what is refused", c.what, n)
+		}
+		faults.once(c.kind, refuse)
+		if err := c.do(); err != nil {
+			t.Errorf("%s that is refused once: %v", c.what, err)
+		}
+	}
+	faults.set(nil)
+	if got, want := onDisk(t, dir), []string{"b", "e", "l", "n"}; !slices.Equal(got, want) {
+		t.Errorf("on the disk is %q, want %q", got, want)
+	}
+}
+
 // An upload that broke keeps what the server confirmed, and goes on there.
 func TestResumeAfterLoss(t *testing.T) {
 	const packetWrite = 6

@@ -41,8 +41,9 @@ func StartGateway(c GatewayConfig) (*Gateway, error) {
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), c.Env...)
 	g := &Gateway{}
-	// The start message holds an FTP URL with the address.
-	address := regexp.MustCompile(`ftp://(?:[^\s/@]*@)?` + regexp.QuoteMeta(bracketed(c.Host)) + `:([1-9][0-9]*)`)
+	// The start message holds an FTP URL with the address, and perhaps the SFTP URL of
+	// the storage.
+	address := regexp.MustCompile(`\bftp://(?:[^\s/@]*@)?` + regexp.QuoteMeta(bracketed(c.Host)) + `:([1-9][0-9]*)`)
 	var err error
 	g.Process, err = start("ftpgate", cmd, func(line string) bool {
 		m := address.FindStringSubmatch(line)
