@@ -166,11 +166,8 @@ func (f *diskFile) setAttr(name, text string) error {
 	return setAttr(f.File, name, text)
 }
 
-// dropAttr takes it off, if it is there.
-func (f *diskFile) dropAttr(name string) error {
-	if attrOf(f.File, name) == "" {
-		return nil
-	}
+// removeAttr takes it off.
+func (f *diskFile) removeAttr(name string) error {
 	if err := f.before("removexattr"); err != nil {
 		return err
 	}

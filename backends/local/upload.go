@@ -43,10 +43,16 @@ func (s *staged) arrive() error {
 	return nil
 }
 
-// goOn makes a parked file one that is written.
+// goOn makes a parked file one that is written. The mark of one that was parked in
+// order has to be gone for good before that.
 func (s *staged) goOn() error {
-	if err := s.stage.file.dropAttr(safeAttr); err != nil {
-		return err
+	if attrOf(s.stage.file.File, safeAttr) != "" {
+		if err := s.stage.file.removeAttr(safeAttr); err != nil {
+			return err
+		}
+		if err := s.w.flush(s.stage.file); err != nil {
+			return err
+		}
 	}
 	return s.w.cut()
 }
