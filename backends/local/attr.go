@@ -91,6 +91,11 @@ func (f *FS) Symlink(ctx context.Context, target, name string) error {
 	if parent, err = f.real(parent); err == nil {
 		err = p.symlink(relative(parent, target), p.base)
 	}
+	if err == nil && f.owner.given() {
+		if err = p.chown(p.base, f.owner); err != nil {
+			_ = p.unlink(p.base)
+		}
+	}
 	return pathError(op, name, err)
 }
 

@@ -105,6 +105,13 @@ func (d *dir) link(base, other string) error {
 	return d.sysDir.link(base, other)
 }
 
+func (d *dir) chown(base string, o ownership) error {
+	if err := d.before("fchownat", base); err != nil {
+		return err
+	}
+	return d.sysDir.chown(base, o)
+}
+
 func (d *dir) sync() error {
 	if err := d.before("fsync", "."); err != nil {
 		return err
@@ -196,4 +203,12 @@ func (f *diskFile) own(st stat) {
 	if f.before("fchown") == nil {
 		own(f.File, st)
 	}
+}
+
+// give makes f belong to o.
+func (f *diskFile) give(o ownership) error {
+	if err := f.before("fchown"); err != nil {
+		return err
+	}
+	return f.Chown(o.uid, o.gid)
 }

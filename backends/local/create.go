@@ -139,7 +139,10 @@ func (w *writer) beginFresh(st stat, opt vfs.CreateOptions) error {
 	var s *staging
 	if opt.Owner != "" {
 		if err = discard(w.at, opt.Owner); err == nil || errors.Is(err, fs.ErrNotExist) {
-			s, err = newStaging(w.at.dir, stagedName(opt.Owner, w.at.base), perm)
+			name := stagedName(opt.Owner, w.at.base)
+			if s, err = newStaging(w.at.dir, name, perm); err == nil {
+				s.label(name, w.at.base)
+			}
 		}
 	}
 	if err == errLive {

@@ -84,4 +84,7 @@ func bootTime() time.Time {
 
 func blockSize(st *unix.Statfs_t) int64 { return int64(st.Bsize) }
 
+// mayGive can't be tried without leaving a trace.
+func (d *sysDir) mayGive(ownership) error { return nil }
+
 func (d *sysDir) probe() disk { return disk{lock: true} }

@@ -123,6 +123,17 @@ func (d *sysDir) probe() disk {
 	}
 }
 
+// mayGive fails if the process may not give files away. It is tried on one that has no
+// name; where there is no such thing, that shows later.
+func (d *sysDir) mayGive(o ownership) error {
+	fd, err := unix.Openat(d.fd(), ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	return unix.Fchown(fd, o.uid, o.gid)
+}
+
 func canSplice(f *os.File) bool {
 	r, w, err := os.Pipe()
 	if err != nil {

@@ -188,6 +188,11 @@ func own(file *os.File, st stat) {
 	_ = file.Chown(int(st.uid), -1)
 }
 
+// chown gives what base is, and not what a link leads to, the owner.
+func (d *sysDir) chown(base string, o ownership) error {
+	return interrupted(func() error { return unix.Fchownat(d.fd(), base, o.uid, o.gid, unix.AT_SYMLINK_NOFOLLOW) })
+}
+
 // setAttr keeps a short text with the file, as an extended attribute.
 func setAttr(f *os.File, name, text string) error {
 	return interrupted(func() error { return unix.Fsetxattr(int(f.Fd()), name, []byte(text), 0) })
@@ -195,7 +200,7 @@ func setAttr(f *os.File, name, text string) error {
 
 // attrOf is empty where there is none.
 func attrOf(f *os.File, name string) string {
-	buf := make([]byte, 128)
+	buf := make([]byte, maxElement)
 	n, err := unix.Fgetxattr(int(f.Fd()), name, buf)
 	if err != nil {
 		return ""

@@ -166,6 +166,10 @@ func (d *sysDir) probe() disk { return disk{lock: true} }
 
 func own(*os.File, stat) {}
 
+func (d *sysDir) chown(string, ownership) error { return errors.ErrUnsupported }
+
+func (d *sysDir) mayGive(ownership) error { return errors.ErrUnsupported }
+
 // lockedByte lies far behind every file, because locks keep others from reading.
 func lockedByte() *windows.Overlapped { return &windows.Overlapped{OffsetHigh: 0x7fffffff} }
 

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,9 +25,16 @@ type Options struct {
 	// there. Caps has no AtomicCommit and no CanPark.
 	Direct bool
 	// FileMode and DirMode are the permission bits of new files and directories,
-	// exactly; 0 stands for 0666 and 0777 less the process's umask. A file that
-	// replaces another takes over its bits.
+	// exactly; 0 stands for 0666 and 0777 less Umask. A file that replaces another
+	// takes over its bits.
 	FileMode, DirMode fs.FileMode
+	// Umask is what new files and directories never allow; 0 is the process's.
+	Umask fs.FileMode
+	// Chown is whom new files, directories and links belong to: user, user:group or
+	// :group, by name or number; empty is the process's user. The process needs
+	// the right to give files away (root, or CAP_CHOWN). A file that replaces another
+	// takes over its owner and group, as far as the process may.
+	Chown string
 	// CopyLimit is how many bytes of a complete file Append copies, on a disk that
 	// can't share them, rather than add to the file in place; 0 is 64 MiB,
 	// negative copies always, which makes every Commit atomic.
@@ -34,7 +42,7 @@ type Options struct {
 	// StagedExpiry is how long parked uploads are kept after their last byte; 0 is
 	// 24 hours, negative for ever.
 	StagedExpiry time.Duration
-	// Owner and Group are told as the owner and group of every file; empty: none.
+	// Owner and Group are what listings tell as the owner and group of every file; empty: none.
 	Owner, Group string
 }
 
@@ -60,6 +68,7 @@ type shared struct {
 	splices bool      // the disk takes splice(2)
 	buffers sync.Pool // of *[]byte, for uploads that can't be spliced
 	names   nameLocks
+	owner   ownership
 	witness witness // of changes; nil but in tests
 }
 
@@ -94,15 +103,29 @@ func Open(opt Options) (*FS, error) {
 	if opt.StagedExpiry == 0 {
 		opt.StagedExpiry = defaultExpiry
 	}
+	if opt.Umask != 0 {
+		opt.FileMode = cmp.Or(opt.FileMode, 0o666&^opt.Umask)
+		opt.DirMode = cmp.Or(opt.DirMode, 0o777&^opt.Umask)
+	}
+	owner, err := ownershipOf(opt.Chown)
+	if err != nil {
+		return nil, err
+	}
 	root, err := os.OpenRoot(opt.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("the directory %s can't be served: %w", opt.Dir, innermost(err))
 	}
-	f := &FS{root: root, shared: &shared{opt: opt, boot: bootTime()}}
+	f := &FS{root: root, shared: &shared{opt: opt, owner: owner, boot: bootTime()}}
 	f.buffers.New = func() any { b := make([]byte, bufferSize); return &b }
 	if f.top, err = f.openDir("."); err != nil {
 		root.Close()
 		return nil, fmt.Errorf("the directory %s can't be served: %w", opt.Dir, innermost(err))
+	}
+	if owner.given() {
+		if err := f.top.mayGive(owner); err != nil {
+			f.Close()
+			return nil, fmt.Errorf("in %s new files can't be given to %s (%w): run as root or with CAP_CHOWN, or leave out chown", opt.Dir, opt.Chown, innermost(err))
+		}
 	}
 	disk := f.top.probe()
 	f.splices = disk.splice

@@ -68,12 +68,17 @@ func stagedName(owner, base string) string {
 	if name := stagedPrefix(owner) + base; len(name) <= maxElement {
 		return name
 	}
-	return hiddenPrefix + "h-" + digest(owner, 8) + "-" + digest(base, 16)
+	return stagedLongPrefix(owner) + digest(base, 16)
 }
 
 // stagedPrefix begins the staged names that tell their base.
 func stagedPrefix(owner string) string {
 	return hiddenPrefix + "n-" + digest(owner, 8) + "-"
+}
+
+// stagedLongPrefix begins those that don't.
+func stagedLongPrefix(owner string) string {
+	return hiddenPrefix + "h-" + digest(owner, 8) + "-"
 }
 
 func digest(s string, bytes int) string {

@@ -215,7 +215,30 @@ func (f *FS) parked(d *dir, name, base, shown string) (fs.FileInfo, bool) {
 const (
 	safeAttr = "user.ftpgate.safe" // parked in order
 	keptAttr = "user.ftpgate.kept" // which file a tail goes with
+	nameAttr = "user.ftpgate.name" // of the file, where the hidden name doesn't tell it
 )
+
+// label keeps the name of the complete file with an upload that gets a name which is
+// too short for it. Without it, listings don't tell of the upload.
+func (s *staging) label(name, base string) {
+	if kind, _ := stagedKind(name); kind == 'h' {
+		_ = s.file.setAttr(nameAttr, base)
+	}
+}
+
+// labelled returns what label kept with e, if that is of the owner.
+func (e entry) labelled(owner string) (base string, ok bool) {
+	if !strings.HasPrefix(e.base, stagedLongPrefix(owner)) {
+		return "", false
+	}
+	file, err := e.open(e.base, os.O_RDONLY, 0)
+	if err != nil {
+		return "", false
+	}
+	defer file.Close()
+	base = attrOf(file.File, nameAttr)
+	return base, stagedName(owner, base) == e.base
+}
 
 // resumable reports whether a parked upload, which st is of, is worth going on
 // with. What has another name is somebody else's file. What was being written when
@@ -287,7 +310,7 @@ func (f *FS) findStaged(ctx context.Context, op, name string) (place, error) {
 }
 
 // Staged implements vfs.Stager. Uploads of names of more than 227 bytes are left
-// out.
+// out on a disk without extended attributes.
 func (f *FS) Staged(ctx context.Context, dir, owner string) iter.Seq2[fs.FileInfo, error] {
 	const op = "readdir"
 	return func(yield func(fs.FileInfo, error) bool) {
@@ -305,6 +328,9 @@ func (f *FS) Staged(ctx context.Context, dir, owner string) iter.Seq2[fs.FileInf
 				return
 			}
 			base, ok := strings.CutPrefix(e.base, prefix)
+			if !ok {
+				base, ok = e.labelled(owner)
+			}
 			if !ok || !vfs.ValidElement(base) || hidden(base) {
 				continue
 			}

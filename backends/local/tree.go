@@ -47,6 +47,12 @@ func (f *FS) Mkdir(ctx context.Context, name string) error {
 	if f.opt.DirMode != 0 {
 		err = f.SetMode(ctx, name, perm)
 	}
+	if err == nil && f.owner.given() {
+		err = p.chown(p.base, f.owner)
+	}
+	if err != nil {
+		_ = p.rmdir(p.base)
+	}
 	if err == nil && !f.opt.NoSync {
 		err = p.sync()
 	}

@@ -58,6 +58,7 @@ func (s *staged) goOn() error {
 }
 
 func (s *staged) moveTo(name string) error {
+	s.stage.label(name, s.w.at.base)
 	if s.stage.name == name {
 		return nil
 	}
@@ -73,6 +74,11 @@ func (s *staged) prepare() error {
 	if err := s.w.trim(); err != nil {
 		return err
 	}
+	if attrOf(s.stage.file.File, nameAttr) != "" {
+		if err := s.stage.file.removeAttr(nameAttr); err != nil {
+			return err
+		}
+	}
 	old, _ := s.w.at.lstat(s.w.at.base)
 	if err := s.adopt(old); err != nil {
 		return err
@@ -84,10 +90,15 @@ func (s *staged) prepare() error {
 // of the options.
 func (s *staged) adopt(old stat) error {
 	replaces := old.exists && old.mode.IsRegular()
-	perm := s.w.fs.opt.FileMode.Perm()
+	perm, owner := s.w.fs.opt.FileMode.Perm(), s.w.fs.owner
 	if replaces {
 		perm = old.mode.Perm()
-	} else if perm == 0 {
+	} else if owner.given() {
+		if err := s.stage.file.give(owner); err != nil {
+			return err
+		}
+	}
+	if perm == 0 {
 		return nil
 	}
 	st, err := statFile(s.stage.file.File)

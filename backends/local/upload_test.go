@@ -98,6 +98,108 @@ func TestFileModes(t *testing.T) {
 	}
 }
 
+// The umask of the options counts where they give no exact bits.
+func TestUmask(t *testing.T) {
+	defer unix.Umask(unix.Umask(0))
+	for _, c := range []struct {
+		opt       local.Options
+		file, sub fs.FileMode
+	}{
+		{local.Options{Umask: 0o027}, 0o640, 0o750},
+		{local.Options{Umask: 0o027, FileMode: 0o604}, 0o604, 0o750},
+		{local.Options{Umask: 0o077, DirMode: 0o711}, 0o600, 0o711},
+		{local.Options{}, 0o666, 0o777},
+	} {
+		fsys, dir := serve(t, c.opt)
+		if err := write(t, fsys, "f", nil, vfs.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := fsys.Mkdir(t.Context(), "d"); err != nil {
+			t.Fatal(err)
+		}
+		if got := mode(t, dir+"/f"); got != c.file {
+			t.Errorf("%+v: a new file has mode %v, want %v", c.opt, got, c.file)
+		}
+		if got := mode(t, dir+"/d").Perm(); got != c.sub {
+			t.Errorf("%+v: a new directory has mode %v, want %v", c.opt, got, c.sub)
+		}
+	}
+}
+
+// New files, directories and links belong to whom the options say, which needs root.
+// What replaces a file leaves it whose it was.
+func TestChown(t *testing.T) {
+	for _, wrong := range []string{":", "no such user", "root:no such group", "1:2:3", "-1", "99999999999"} {
+		fsys, err := local.Open(local.Options{Dir: t.TempDir(), Chown: wrong})
+		if err == nil {
+			fsys.Close()
+			t.Errorf("chown %q is taken", wrong)
+		} else if !strings.Contains(err.Error(), "write user, user:group or :group") {
+			t.Errorf("chown %q: %v", wrong, err)
+		}
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	asNobody(t, func() {
+		fsys, err := local.Open(local.Options{Dir: dir, Chown: "1234:4321"})
+		if err == nil {
+			fsys.Close()
+			t.Error("who may not give files away may say chown")
+		} else if !strings.Contains(err.Error(), "run as root or with CAP_CHOWN") {
+			t.Error(err)
+		}
+	})
+	if os.Getuid() != 0 {
+		return // all that a user without rights can see
+	}
+	belongs := func(path string, uid, gid uint32) {
+		t.Helper()
+		var st unix.Stat_t
+		if err := unix.Lstat(path, &st); err != nil || st.Uid != uid || st.Gid != gid {
+			t.Errorf("%s belongs to %d:%d, %v; want %d:%d", filepath.Base(path), st.Uid, st.Gid, err, uid, gid)
+		}
+	}
+	for chown, want := range map[string][2]uint32{"1234:4321": {1234, 4321}, "1234": {1234, 0}, ":4321": {0, 4321}, "root:4321": {0, 4321}, "1234:root": {1234, 0}} {
+		for _, direct := range []bool{false, true} {
+			fsys, dir := serve(t, local.Options{Chown: chown, Direct: direct, FileMode: 0o640})
+			for i, opt := range []vfs.CreateOptions{{}, {Owner: "ann"}, {Mode: vfs.Append}, {Mode: vfs.WriteAt}} {
+				name := fmt.Sprintf("f%d", i)
+				if err := write(t, fsys, name, []byte("x"), opt); err != nil {
+					t.Fatal(err)
+				}
+				belongs(dir+"/"+name, want[0], want[1])
+				if got := mode(t, dir+"/"+name); got != 0o640 {
+					t.Errorf("%s has mode %v", name, got)
+				}
+			}
+			if err := fsys.Copy(t.Context(), "f0", "copy", vfs.CopyOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := fsys.Mkdir(t.Context(), "d"); err != nil {
+				t.Fatal(err)
+			}
+			if err := fsys.Symlink(t.Context(), "d", "link"); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"copy", "d", "link"} {
+				belongs(dir+"/"+name, want[0], want[1])
+			}
+			if err := os.Chown(dir+"/f0", 77, 88); err != nil {
+				t.Fatal(err)
+			}
+			if err := write(t, fsys, "f0", []byte("y"), vfs.CreateOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			belongs(dir+"/f0", 77, 88)
+		}
+	}
+}
+
 // SetMode keeps what a directory does for the files in it, and never makes a file
 // set-user-ID.
 func TestSpecialBits(t *testing.T) {
@@ -315,14 +417,21 @@ func TestLongNames(t *testing.T) {
 		for info := range fsys.Staged(t.Context(), ".", "ann") {
 			listed = append(listed, info.Name())
 		}
-		if want := n <= 227; slices.Contains(listed, name) != want {
-			t.Errorf("%d bytes: Staged tells %d names, want it %v", n, len(listed), want)
+		if !slices.Equal(listed, []string{name}) {
+			t.Errorf("%d bytes: Staged tells %q", n, listed)
+		}
+		for info := range fsys.Staged(t.Context(), ".", "bob") {
+			t.Errorf("%d bytes: another owner is told of %q", n, info.Name())
 		}
 		w := started(t, fsys, name, []byte("t!"), vfs.CreateOptions{Owner: "ann", Mode: vfs.WriteAt, Offset: 9})
 		if err := w.Commit(); err != nil {
 			t.Error(err)
 		}
 		holds(t, dir+"/"+name, []byte("half of it!"))
+		attrs := make([]byte, 1000)
+		if n, err := unix.Listxattr(dir+"/"+name, attrs); err != nil || bytes.Contains(attrs[:n], []byte("ftpgate")) {
+			t.Errorf("the complete file has the attributes %q, %v", attrs[:max(n, 0)], err)
+		}
 	}
 	for _, n := range []int{256, 300, 5000} {
 		name := strings.Repeat("n", n)

@@ -20,8 +20,10 @@ import (
 //	publish=atomic|direct   see Options.Direct; atomic
 //	append=auto|copy        copy: Append never writes in place (Options.CopyLimit); auto
 //	staged_expiry=24h       a duration, or never
+//	umask=022               octal, of new files and directories; the process's
 //	file_mode=0644          octal, of new files; by umask
 //	dir_mode=0755           octal, of new directories; by umask
+//	chown=user:group        whom they belong to; the process's user
 //	owner=, group=          what listings tell; none
 //
 // Each may stand once. Errors are one line and hold no password.
@@ -74,12 +76,22 @@ func (o *Options) set(key, v string) error {
 		o.FileMode, err = permissions(v)
 	case "dir_mode":
 		o.DirMode, err = permissions(v)
+	case "umask":
+		if o.Umask, err = permissions(v); err != nil || o.Umask&0o700 != 0 {
+			err = errors.New("it is what others may not, in octal, such as 022; for no restriction write file_mode=0666&dir_mode=0777")
+		}
+	case "chown":
+		o.Chown = v
+		_, err = ownershipOf(v)
+		if v == "" {
+			err = errors.New("it is user, user:group or :group, by name or number")
+		}
 	case "owner":
 		o.Owner = v
 	case "group":
 		o.Group = v
 	default:
-		return fmt.Errorf("a file URL has no parameter %q: it may have append, dir_mode, file_mode, group, owner, publish, staged_expiry and sync", key)
+		return fmt.Errorf("a file URL has no parameter %q: it may have append, chown, dir_mode, file_mode, group, owner, publish, staged_expiry, sync and umask", key)
 	}
 	if err != nil {
 		return fmt.Errorf("the file URL says %s=%s: %w", key, v, err)
