@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -157,76 +159,176 @@ func TestLinksOutOfTheRoot(t *testing.T) {
 // leavesRoot tells it for the links of the test above that do so by themselves.
 func leavesRoot(text string) bool { return strings.HasPrefix(text, "/") }
 
-// While a session works below a directory, somebody with access to the disk swaps
-// that for a link out of the root, again and again.
-func TestSwappedDirectory(t *testing.T) {
+// verbs are all that can be asked of an FS with a name, by its method. Each returns
+// what it read.
+func verbs(t *testing.T, fsys *local.FS) map[string]func(name string) []byte {
+	ctx := t.Context()
+	quiet := func(do func(name string) error) func(string) []byte {
+		return func(name string) []byte {
+			if err := do(name); err != nil && strings.Contains(err.Error(), os.TempDir()) {
+				t.Errorf("%q shows a path of the disk: %v", name, err)
+			}
+			return nil
+		}
+	}
+	names := func(list func(name string) iter.Seq2[fs.FileInfo, error]) func(string) []byte {
+		return func(name string) (all []byte) {
+			for info := range list(name) {
+				if info != nil {
+					all = append(append(all, info.Name()...), '\n')
+				}
+			}
+			return all
+		}
+	}
+	return map[string]func(string) []byte{
+		"Stat": func(name string) []byte {
+			info, err := fsys.Stat(ctx, name)
+			if err != nil {
+				return nil
+			}
+			return fmt.Append(nil, info.Size())
+		},
+		"Open": func(name string) []byte {
+			data, _ := read(t, fsys, name)
+			return data
+		},
+		"ReadDir": names(func(name string) iter.Seq2[fs.FileInfo, error] { return fsys.ReadDir(ctx, name, "") }),
+		"Staged":  names(func(name string) iter.Seq2[fs.FileInfo, error] { return fsys.Staged(ctx, name, "eve") }),
+		"Sub": func(name string) []byte {
+			sub, err := fsys.Sub(name)
+			if err != nil {
+				return nil
+			}
+			defer sub.(*local.FS).Close()
+			data, _ := read(t, sub, "secret")
+			_ = write(t, sub, "new", []byte("x"), vfs.CreateOptions{})
+			_ = sub.Remove(ctx, "only here")
+			return data
+		},
+		"Create": quiet(func(name string) error {
+			for _, mode := range []vfs.Mode{vfs.Replace, vfs.Append, vfs.WriteAt} {
+				_ = write(t, fsys, name, []byte("ours"), vfs.CreateOptions{Mode: mode, Owner: "eve"})
+			}
+			w, err := fsys.Create(ctx, name, vfs.CreateOptions{Owner: "eve"})
+			if err != nil {
+				return err
+			}
+			_, _ = w.Write([]byte("half"))
+			return w.Park()
+		}),
+		"Mkdir":  quiet(func(name string) error { return fsys.Mkdir(ctx, name) }),
+		"Remove": quiet(func(name string) error { return fsys.Remove(ctx, name) }),
+		"Rmdir":  quiet(func(name string) error { return fsys.Rmdir(ctx, name) }),
+		"Rename": quiet(func(name string) error {
+			_ = fsys.Rename(ctx, name, "stolen", vfs.RenameOptions{})
+			return fsys.Rename(ctx, "stolen", name, vfs.RenameOptions{})
+		}),
+		"Copy": func(name string) []byte {
+			_ = fsys.Copy(ctx, "inside", name, vfs.CopyOptions{})
+			_ = fsys.Copy(ctx, name, "copied", vfs.CopyOptions{})
+			data, _ := read(t, fsys, "copied")
+			return data
+		},
+		"SetModTime": quiet(func(name string) error { return fsys.SetModTime(ctx, name, time.Unix(2e9, 0)) }),
+		"SetMode":    quiet(func(name string) error { return fsys.SetMode(ctx, name, 0o777) }),
+		"Symlink":    quiet(func(name string) error { return fsys.Symlink(ctx, "inside", name) }),
+		"StatStaged": quiet(func(name string) error { _, err := fsys.StatStaged(ctx, name, "eve"); return err }),
+		"Discard":    quiet(func(name string) error { return fsys.Discard(ctx, name, "eve") }),
+		"Space":      quiet(func(name string) error { _, err := fsys.Space(ctx, name); return err }),
+		"Sweep":      quiet(func(string) error { _, err := fsys.Sweep(ctx); return err }),
+	}
+}
+
+// While a session works, somebody with access to the disk swaps directories and files
+// for links out of the root, again and again: nothing outside is read, listed or
+// changed, whatever the session asks for.
+func TestSwaps(t *testing.T) {
 	out := outside(t)
-	fsys, dir := serve(t, local.Options{NoSync: true})
-	for _, d := range []string{"d", "d/sub"} {
-		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(out, "only here"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Unix(1e9, 0)
+	unchanged := func() {
+		t.Helper()
+		for _, name := range []string{"", "secret", "sub", "only here"} {
+			info, err := os.Lstat(filepath.Join(out, name))
+			if err != nil || !info.ModTime().Equal(long) || info.Mode().IsRegular() && info.Mode() != 0o600 {
+				t.Errorf("outside, %q is now of mode %v, changed at %v, %v", name, info.Mode(), info.ModTime(), err)
+			}
+		}
+		holds(t, filepath.Join(out, "secret"), []byte("secret"))
+	}
+	for _, name := range []string{"secret", "sub", "only here", ""} {
+		if err := os.Chtimes(filepath.Join(out, name), long, long); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "inside"), []byte("inside"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(out, filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
-	}
-	var stop atomic.Bool
-	var swapper sync.WaitGroup
-	defer swapper.Wait()
-	defer stop.Store(true)
-	swapper.Go(func() {
-		for !stop.Load() {
-			if err := unix.Renameat2(unix.AT_FDCWD, dir+"/d", unix.AT_FDCWD, dir+"/link", unix.RENAME_EXCHANGE); err != nil {
-				t.Error(err)
-				return
+	for _, direct := range []bool{false, true} {
+		fsys, dir := serve(t, local.Options{NoSync: true, Direct: direct})
+		all := verbs(t, fsys)
+		for m := range reflect.TypeFor[*local.FS]().Methods() {
+			if m.Name != "Caps" && m.Name != "Close" && all[m.Name] == nil {
+				t.Errorf("the verb %s is not tried", m.Name)
 			}
 		}
-	})
-	swapped := func() bool {
-		info, err := os.Lstat(dir + "/d")
-		return err == nil && info.Mode()&fs.ModeSymlink != 0
-	}
-	var seen [2]bool
-	for range 200 {
-		if swapped() {
-			seen[1] = true
-		} else {
-			seen[0] = true
+		lay := func() { // what the verbs removed
+			for _, d := range []string{"d/sub", "link/sub"} {
+				_ = fsys.Mkdir(t.Context(), d)
+			}
+			for _, name := range []string{"inside", "file", "d/secret", "d/sub/secret"} {
+				_ = write(t, fsys, name, []byte("ours"), vfs.CreateOptions{})
+			}
 		}
-		for _, name := range []string{"d", "link"} {
-			_, err := fsys.Stat(t.Context(), name+"/secret")
-			if err == nil {
-				t.Fatalf("%s/secret is reached", name)
+		if err := os.Mkdir(dir+"/d", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		lay()
+		for name, to := range map[string]string{"link": out, "filelink": out + "/secret"} {
+			if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
 			}
-			if data, err := read(t, fsys, name+"/secret"); err == nil {
-				t.Fatalf("%s/secret is read: %q", name, data)
-			}
-			for n := range fsys.ReadDir(t.Context(), name, "") {
-				if n != nil && n.Name() == "secret" {
-					t.Fatal("the outside is listed")
+		}
+		var stop atomic.Bool
+		var swapper sync.WaitGroup
+		var swaps [2]atomic.Int64
+		swap := func(a, b string) error {
+			return unix.Renameat2(unix.AT_FDCWD, filepath.Join(dir, a), unix.AT_FDCWD, filepath.Join(dir, b), unix.RENAME_EXCHANGE)
+		}
+		swapper.Go(func() {
+			for !stop.Load() {
+				for i, pair := range [][2]string{{"d", "link"}, {"file", "filelink"}} {
+					if swap(pair[0], pair[1]) == nil { // else a verb has it just now
+						swaps[i].Add(1)
+					}
 				}
 			}
-			write(t, fsys, name+"/new", []byte("x"), vfs.CreateOptions{Owner: "eve"})
-			write(t, fsys, name+"/sub/new", []byte("x"), vfs.CreateOptions{})
-			fsys.Mkdir(t.Context(), name+"/made")
-			fsys.Rename(t.Context(), name+"/secret", "stolen", vfs.RenameOptions{})
-			fsys.Rename(t.Context(), "inside", name+"/inside", vfs.RenameOptions{})
-			fsys.Rename(t.Context(), name+"/inside", "inside", vfs.RenameOptions{})
-			fsys.Remove(t.Context(), name+"/secret")
-			fsys.Remove(t.Context(), name+"/new")
-			fsys.Rmdir(t.Context(), name+"/sub/x")
-			fsys.Rmdir(t.Context(), name+"/made")
-			fsys.SetMode(t.Context(), name+"/secret", 0o777)
-			fsys.Discard(t.Context(), name+"/new", "eve")
+		})
+		for range 15 {
+			for verb, do := range all {
+				for _, name := range []string{"d/secret", "link/secret", "d/sub", "link/sub", "d/sub/secret", "d/new", "link/new", "d/sub/new", "file", "filelink"} {
+					if got := do(name); bytes.Contains(got, []byte("secret\n")) && bytes.Contains(got, []byte("only here")) ||
+						bytes.Equal(got, []byte("secret")) || bytes.Equal(got, []byte("6")) {
+						t.Fatalf("%s of %q gets outside: %q", verb, name, got)
+					}
+				}
+			}
+			for _, verb := range []string{"ReadDir", "Staged", "Sub", "Space", "SetMode", "SetModTime", "Stat"} {
+				for _, name := range []string{"d", "link"} {
+					if got := all[verb](name); bytes.Contains(got, []byte("only here")) || bytes.Equal(got, []byte("secret")) {
+						t.Fatalf("%s of %q gets outside: %q", verb, name, got)
+					}
+				}
+			}
+			lay()
 		}
+		stop.Store(true)
+		swapper.Wait()
+		if swaps[0].Load() == 0 || swaps[1].Load() == 0 {
+			t.Errorf("swapped only %d directories and %d files", swaps[0].Load(), swaps[1].Load())
+		}
+		unchanged()
 	}
-	if !seen[0] || !seen[1] {
-		t.Log("the swapper was not seen in both states")
-	}
-	untouched(t, out)
 }
 
 // A parked upload's name may be taken, before, by somebody with access to the disk.
