@@ -204,8 +204,8 @@ func TestNoDataConnection(t *testing.T) {
 }
 
 // TestKilledGateway ends the gateway itself with SIGKILL in the middle of STOR, as
-// a power cut would: nothing half-written is visible after a restart, and what was
-// there before is.
+// a power cut would: nothing half-written is visible after a restart, what was there
+// before is, and the client goes on where the gateway died.
 func TestKilledGateway(t *testing.T) {
 	for _, b := range storages()[1:] { // memory ends with its process
 		t.Run(b.name, func(t *testing.T) {
@@ -230,7 +230,8 @@ func TestKilledGateway(t *testing.T) {
 				}
 				defer data.Close()
 				data.SetDeadline(time.Now().Add(patience))
-				if _, err := data.Write(randomBytes(5, streamed)); err != nil {
+				content := randomBytes(5, streamed+1<<20)
+				if _, err := data.Write(content[:streamed]); err != nil {
 					t.Fatal(err)
 				}
 				gateway.Kill()
@@ -239,7 +240,12 @@ func TestKilledGateway(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				(&site{Gateway: again, storage: b, door: door}).visible(t, "d", old)
+				s := &site{Gateway: again, storage: b, door: door}
+				s.visible(t, "d", old)
+				s.curlResumes(t, "d/"+target, content)
+				s.remove(t, "d/"+target)
+				door.store(t, "d", old)
+				s.visible(t, "d", old)
 				if err := again.Stop(); err != nil {
 					t.Error(err)
 				}
