@@ -128,3 +128,19 @@ func BenchmarkStat(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkSnapshot copies a tree of 10,000 files.
+func BenchmarkSnapshot(b *testing.B) {
+	f := New(Options{})
+	for i := range 10_000 {
+		if err := write(f, fmt.Sprintf("f%d", i), "content", vfs.CreateOptions{}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := f.Snapshot(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -479,5 +480,127 @@ func TestCommitUnderADoneContextParks(t *testing.T) {
 	wantErr(t, "Commit", w.Commit(), context.Canceled)
 	if info, err := f.StatStaged(t.Context(), "a", "ann"); err != nil || info.Size() != 2 {
 		t.Errorf("StatStaged = %v, %v", info, err)
+	}
+}
+
+// A snapshot has everything, shares nothing that changes, and is a store like any.
+func TestSnapshot(t *testing.T) {
+	ctx := t.Context()
+	f := audited(t, Options{MaxBytes: 1 << 20, MaxFiles: 50})
+	for _, dir := range []string{"a", "a/b", "gone"} {
+		if err := f.Mkdir(ctx, dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, f, "a/f", "first")
+	put(t, f, "top", strings.Repeat("x", 3*chunkSize/2))
+	for name, target := range map[string]string{"a/b/in": "a/f", "a/out": "top", "link": "a"} {
+		if err := f.Symlink(ctx, target, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Rmdir(ctx, "gone"); err != nil {
+		t.Fatal(err)
+	}
+	stamp := time.Unix(1e9, 0)
+	if err := errors.Join(f.SetModTime(ctx, "a/f", stamp), f.SetMode(ctx, "a/f", 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	parked := func(f *FS, name, text string) {
+		t.Helper()
+		w, err := f.Create(ctx, name, vfs.CreateOptions{Owner: "ann"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Park(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parked(f, "a/half", "half of it")
+	parked(f, "half", "of this")
+	running, err := f.Create(ctx, "top", vfs.CreateOptions{Mode: vfs.Append})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer running.Abort()
+
+	snap, err := f.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { audit(t, snap) })
+	if got, want := snap.s.files, f.s.files; got != want {
+		t.Errorf("the snapshot counts %d files, the store %d", got, want)
+	}
+	if got, want := snap.s.bytes.Load(), f.s.bytes.Load(); got != want {
+		t.Errorf("the snapshot counts %d bytes, the store %d", got, want)
+	}
+	// Changes of the one are none of the other.
+	put(t, f, "a/f", "second")
+	put(t, snap, "a/g", "third")
+	if err := write(snap, "top", "!", vfs.CreateOptions{Mode: vfs.Append}); err != nil {
+		t.Errorf("an upload that runs in the store blocks the snapshot: %v", err)
+	}
+	if err := errors.Join(running.Abort(), f.Remove(ctx, "link"), f.Discard(ctx, "half", "ann")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"a/f": "first", "link/b/in": "first", "a/out": strings.Repeat("x", 3*chunkSize/2) + "!", "link/g": "third"} {
+		if got := get(t, snap, name); got != want {
+			t.Errorf("%s of the snapshot holds %d bytes, want %d", name, len(got), len(want))
+		}
+	}
+	if got := get(t, f, "a/f"); got != "second" {
+		t.Errorf("the store holds %q", got)
+	}
+	_, err = f.Stat(ctx, "a/g")
+	wantErr(t, "the snapshot's file in the store", err, fs.ErrNotExist)
+	info, err := snap.Stat(ctx, "a/f")
+	if err != nil || !info.ModTime().Equal(stamp) || info.Mode() != 0o600 {
+		t.Errorf("a/f of the snapshot is %v, %v", info, err)
+	}
+	for name, size := range map[string]int64{"a/half": 9, "half": 6} {
+		if info, err := snap.StatStaged(ctx, name, "ann"); err != nil || info.Size() != size {
+			t.Errorf("%s is staged in the snapshot as %v, %v", name, info, err)
+		}
+	}
+	if err := write(snap, "half", "t!", vfs.CreateOptions{Owner: "ann", Mode: vfs.WriteAt, Offset: 6}); err != nil {
+		t.Fatal(err)
+	}
+	if got := get(t, snap, "half"); got != "of thit!" {
+		t.Errorf("resumed in the snapshot: %q", got)
+	}
+
+	// Of a part.
+	sub, err := vfs.Sub(snap, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	part, err := sub.(*FS).Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { audit(t, part) })
+	if got := get(t, part, "b/in"); got != "first" {
+		t.Errorf("a link in the part leads to %q", got)
+	}
+	_, err = part.Stat(ctx, "out")
+	wantErr(t, "a link out of the part", err, fs.ErrNotExist)
+	if _, err := part.StatStaged(ctx, "half", "ann"); err != nil {
+		t.Errorf("what is staged in the part: %v", err)
+	}
+	if err := f.Rename(ctx, "a", "z", vfs.RenameOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	sub, err = vfs.Sub(f, "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = sub.(*FS).Snapshot()
+	wantErr(t, "Snapshot of what is gone", err, fs.ErrNotExist)
+	if snap.s.opt != f.s.opt {
+		t.Errorf("the limits are %+v and %+v", snap.s.opt, f.s.opt)
 	}
 }

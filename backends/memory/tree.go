@@ -154,15 +154,24 @@ func (f *FS) info(name string, n *node) vfs.Info {
 	attr := n.attr
 	if n.isLink() && f.outer != nil {
 		own := *attr
-		if own.Target = ""; vfs.Within(attr.Target, f.prefix) {
-			own.Target = strings.TrimPrefix(strings.TrimPrefix(attr.Target, f.prefix), "/")
-			if own.Target == "" {
-				own.Target = "."
-			}
-		}
+		own.Target = f.own(attr.Target)
 		attr = &own
 	}
 	return vfs.NewInfo(base, n.size(), n.mode, n.modTime, attr)
+}
+
+// own returns the name in f of what has this name in the whole store; empty: it has
+// none.
+func (f *FS) own(name string) string {
+	switch {
+	case f.outer == nil:
+		return name
+	case !vfs.Within(name, f.prefix):
+		return ""
+	case name == f.prefix:
+		return "."
+	}
+	return strings.TrimPrefix(name, f.prefix+"/")
 }
 
 // nextEntries appends to infos what comes behind the entry seq of dir, until it is
