@@ -3,13 +3,17 @@
 package integration
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ftpgate/ftpgate/backends"
 	"github.com/ftpgate/ftpgate/integration/internal/control"
@@ -147,4 +151,55 @@ func killDuringUpload(t *testing.T, config daemon.GatewayConfig, content []byte,
 		confirmed = true
 	}
 	return confirmed
+}
+
+// TestCampaignMillion lists a directory of a million files on disk in every format:
+// the gateway's memory stays what it is for a small one.
+func TestCampaignMillion(t *testing.T) {
+	const (
+		entries = 1_000_000
+		bound   = 64 << 20 // bytes of resident memory
+	)
+	dir := t.TempDir()
+	for i := range entries {
+		if err := unix.Mknod(filepath.Join(dir, fmt.Sprintf("a file with an ordinary name %d", i)), unix.S_IFREG|0o600, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gateway, err := daemon.StartGateway(daemon.GatewayConfig{Binary: shared.plain, Host: loopbacks[0].addr, Storage: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gateway.Kill()
+	c, err := control.Dial(gateway.Addr.String(), daemon.User, daemon.Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, verb := range []string{"LIST", "MLSD", "NLST"} {
+		begun := time.Now()
+		data, err := c.Open(verb)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewScanner(data)
+		n, first := 0, time.Duration(0)
+		for lines.Scan() {
+			if n++; n == 1 {
+				first = time.Since(begun)
+			}
+		}
+		data.Close()
+		if _, err := c.Expect("226"); err != nil {
+			t.Fatal(err)
+		}
+		if n != entries {
+			t.Errorf("%s has %d lines", verb, n)
+		}
+		rss, err := gateway.PeakRSS()
+		if err != nil || rss > bound {
+			t.Errorf("after %s the gateway had %d bytes, %v", verb, rss, err)
+		}
+		t.Logf("%s: first line after %v, all after %.1f s, peak RSS %.1f MiB", verb, first, time.Since(begun).Seconds(), float64(rss)/(1<<20))
+	}
 }

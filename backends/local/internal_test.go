@@ -4,11 +4,13 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -263,5 +265,38 @@ func TestLock(t *testing.T) {
 	a.Close()
 	if held, err := lock(b); held || err != nil {
 		t.Errorf("lock after Close = %v, %v", held, err)
+	}
+}
+
+// A listing holds no more in memory than a batch, however long it is.
+func TestListingMemory(t *testing.T) {
+	const entries = 8000
+	f, path := openTest(t)
+	for i := range entries {
+		if err := unix.Mknod(filepath.Join(path, fmt.Sprintf("a file with an ordinary name %d", i)), unix.S_IFREG|0o600, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	live := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before, n, most := live(), 0, uint64(0)
+	for _, err := range f.ReadDir(t.Context(), ".", "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n%2000 == 0 {
+			most = max(most, live())
+		}
+	}
+	if n != entries {
+		t.Errorf("%d of %d entries are listed", n, entries)
+	}
+	// All of them would take several times that.
+	if most > before+256<<10 {
+		t.Errorf("a listing of %d entries holds %d bytes", entries, most-before)
 	}
 }
