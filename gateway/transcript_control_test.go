@@ -61,6 +61,9 @@ func (r *runner) send(text string) error {
 	if err != nil {
 		return err
 	}
+	if r.s.codes != nil {
+		r.s.codes.sent = strings.TrimSpace(text)
+	}
 	_, err = io.WriteString(c.conn, text)
 	return err
 }
@@ -139,6 +142,9 @@ func (r *runner) expectLine(s step) error { return r.expect(s.rest) }
 // expect compares the next line with a pattern. Three digits alone stand for a
 // reply of one line with any text.
 func (r *runner) expect(pattern string) error {
+	if r.s.codes != nil {
+		return r.expectCode(pattern)
+	}
 	c, err := r.current()
 	if err != nil {
 		return err
@@ -170,6 +176,9 @@ func (r *runner) expectReply(s step) error {
 	}
 	if !isCode(s.rest) {
 		return errors.New("write: <* CODE")
+	}
+	if r.s.codes != nil {
+		return r.expectCode(s.rest)
 	}
 	for first := true; ; first = false {
 		line, err := r.readLine(c)

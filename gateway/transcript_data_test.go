@@ -313,11 +313,19 @@ func (r *runner) dataLine(c *talk) (string, error) {
 }
 
 func (r *runner) sameLine(pattern, line string) error {
-	err := r.caught.match(pattern, line)
+	err := r.matchEntry(pattern, line)
 	if err == errNoMatch {
 		return fmt.Errorf("expected %s\n     got %s", pattern, show(line))
 	}
 	return err
+}
+
+// matchEntry compares a line of a listing with a pattern.
+func (r *runner) matchEntry(pattern, line string) error {
+	if r.s.codes != nil {
+		return r.sameEntry(pattern, line)
+	}
+	return r.caught.match(pattern, line)
 }
 
 // dataLists is "data lists": the lines below, in any order, and then the end.
@@ -344,7 +352,7 @@ func (r *runner) dataLists(c *talk, patterns []string) error {
 // take removes the first pattern that line matches.
 func (r *runner) take(open []string, line string) ([]string, error) {
 	for i, pattern := range open {
-		err := r.caught.match(pattern, line)
+		err := r.matchEntry(pattern, line)
 		if err == nil {
 			return append(open[:i:i], open[i+1:]...), nil
 		}

@@ -90,6 +90,8 @@ type served struct {
 	addr netip.AddrPort
 	net  network
 	tls  *tls.Config // of the client, where the server offers TLS
+	// codes is set where the server is not ours.
+	codes *codesOnly
 
 	mu     sync.Mutex
 	cond   sync.Cond

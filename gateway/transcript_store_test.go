@@ -37,7 +37,10 @@ func (r *runner) file(s step) error {
 		if _, err := w.Write(b); err != nil {
 			return err
 		}
-		return w.Commit()
+		if err := w.Commit(); err != nil {
+			return err
+		}
+		return r.s.own(name)
 	case "is":
 		want, err := literal(content)
 		if err != nil {
@@ -99,7 +102,10 @@ func (r *runner) directory(s step) error {
 	r.say("%s", s.text)
 	switch what {
 	case "make":
-		return r.s.fsys.Mkdir(r.t.Context(), name)
+		if err := r.s.fsys.Mkdir(r.t.Context(), name); err != nil {
+			return err
+		}
+		return r.s.own(name)
 	case "is":
 		info, err := r.s.fsys.Stat(r.t.Context(), name)
 		if err != nil {
@@ -120,7 +126,10 @@ func (r *runner) link(s step) error {
 		return errors.New("write: link NAME TARGET")
 	}
 	r.say("%s", s.text)
-	return vfs.Symlink(r.t.Context(), r.s.fsys, names[1], names[0])
+	if err := vfs.Symlink(r.t.Context(), r.s.fsys, names[1], names[0]); err != nil {
+		return err
+	}
+	return r.s.own(names[0])
 }
 
 // foreign is "foreign NAME STRING [at OFFSET]" or "foreign NAME -> TARGET".
@@ -131,7 +140,10 @@ func (r *runner) foreign(s step) error {
 	}
 	r.say("%s", s.text)
 	if target, ok := strings.CutPrefix(rest, "-> "); ok {
-		return r.s.foreignLink(name, target)
+		if err := r.s.foreignLink(name, target); err != nil {
+			return err
+		}
+		return r.s.own(name)
 	}
 	rest, at, holed := strings.Cut(rest, " at ")
 	content, err := literal(rest)
@@ -144,7 +156,10 @@ func (r *runner) foreign(s step) error {
 			return err
 		}
 	}
-	return r.s.foreign(name, content, offset)
+	if err := r.s.foreign(name, content, offset); err != nil {
+		return err
+	}
+	return r.s.own(name)
 }
 
 // fault is "fault OPERATION NAME ERROR"; the error "none" takes it away.
@@ -194,6 +209,9 @@ func (r *runner) wait(s step) error {
 		}
 		timer := time.AfterFunc(r.s.net.patience(), r.s.giveUp)
 		defer timer.Stop()
+		if r.s.codes != nil {
+			return waitConns(r.s.addr, n, r.s.net.patience())
+		}
 		return r.s.waitSessions(n)
 	}
 	return errors.New("write: wait data, wait rest or wait sessions N")

@@ -143,7 +143,11 @@ func (r *runner) finish() error {
 		if err := closeWrite(c.conn); err != nil {
 			return fmt.Errorf("control %s: %w", name, err)
 		}
-		if line, err := r.readLine(c); err == nil {
+		line, err := r.readLine(c)
+		if r.s.codes != nil && (err != nil || strings.HasPrefix(line, "221") || strings.HasPrefix(line, "421")) {
+			continue // another server may say goodbye
+		}
+		if err == nil {
 			return fmt.Errorf("control %s: the transcript ends, but the server goes on with %q", name, show(line))
 		}
 	}

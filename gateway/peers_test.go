@@ -1,0 +1,318 @@
+//go:build peers
+
+package gateway_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ftpgate/ftpgate/backends/local"
+	"github.com/ftpgate/ftpgate/vfs"
+)
+
+const peersTool = "../integration/tools/peers"
+
+var peers = []string{"vsftpd", "proftpd", "pure-ftpd", "pyftpdlib"}
+
+// outcome is how a peer played a transcript.
+type outcome struct {
+	unspoken string // a command that it does not have
+	differs  string // the first difference, empty if there is none
+	at       string // file:line
+}
+
+func (o outcome) String() string {
+	switch {
+	case o.unspoken != "":
+		return "has no " + o.unspoken
+	case o.differs != "":
+		return o.differs
+	}
+	return "same"
+}
+
+// TestPeers plays the transcripts that need no configuration of ours against other
+// servers. A difference needs a sentence in testdata/peers.txt that says why ours is
+// right. With PEERS_TABLE in the environment the outcome is written there.
+func TestPeers(t *testing.T) {
+	if out, err := exec.Command(peersTool, "fetch").CombinedOutput(); err != nil {
+		t.Fatalf("%s fetch: %v\n%s", peersTool, err, out)
+	}
+	sentences := peerSentences(t)
+	outcomes := map[string]map[string]outcome{}
+	var mu sync.Mutex
+	t.Run("servers", func(t *testing.T) {
+		for _, tr := range transcripts(t) {
+			if !plain(t, tr) {
+				continue
+			}
+			name := strings.TrimSuffix(tr.file, ".ftp")
+			outcomes[name] = map[string]outcome{}
+			for _, peer := range peers {
+				t.Run(peer+"/"+name, func(t *testing.T) {
+					t.Parallel()
+					got := playPeer(t, peer, tr)
+					t.Log(got)
+					mu.Lock()
+					defer mu.Unlock()
+					outcomes[name][peer] = got
+				})
+			}
+		}
+	})
+	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
+		differs := slices.ContainsFunc(peers, func(p string) bool { return outcomes[name][p].differs != "" })
+		switch _, has := sentences[name]; {
+		case differs && !has:
+			t.Errorf("%s: peers differ, and testdata/peers.txt does not say why ours is right: %v", name, outcomes[name])
+		case !differs && has:
+			t.Errorf("%s: no peer differs any more: take the sentence out of testdata/peers.txt", name)
+		}
+	}
+	for name := range sentences {
+		if outcomes[name] == nil {
+			t.Errorf("testdata/peers.txt has a sentence about %s, which is not played", name)
+		}
+	}
+	if file := os.Getenv("PEERS_TABLE"); file != "" && !t.Failed() {
+		if err := os.WriteFile(file, peersTable(t, outcomes, sentences), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// plain says whether a transcript needs nothing but joe, who may do everything, on a
+// disk.
+func plain(t *testing.T, tr *transcript) bool {
+	for _, s := range tr.head {
+		switch s.verb {
+		case "config", "profile", "user", "tls", "broken":
+			return false
+		}
+	}
+	if slices.ContainsFunc(tr.steps, func(s step) bool { return s.verb == "fault" }) {
+		return false
+	}
+	why, err := tr.applies(variant{traits: []string{"local", "tcp"}}, ^vfs.Caps(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return why == ""
+}
+
+// playPeer starts a peer over an empty directory, and plays the transcript.
+func playPeer(t *testing.T, peer string, tr *transcript) outcome {
+	s := startPeer(t, peer, tr)
+	r := &runner{t: t, s: s, caught: captures{}, talks: map[string]*talk{}}
+	defer r.closeAll()
+	err := r.run(tr)
+	if err == nil {
+		return outcome{}
+	}
+	t.Log(err)
+	var at *stepError
+	if !errors.As(err, &at) {
+		t.Fatal(err)
+	}
+	var code *codeError
+	if errors.As(err, &code) {
+		if verb, is := code.unspoken(); is {
+			return outcome{unspoken: "`" + verb + "`", at: at.step.at}
+		}
+		want := strings.TrimRight(code.want[:min(3, len(code.want))], " *")
+		return outcome{differs: fmt.Sprintf("%s to `%s`, not %s", code.reply[:3], briefly(code.sent), want), at: at.step.at}
+	}
+	what, _, _ := strings.Cut(at.err.Error(), "\n")
+	return outcome{differs: fmt.Sprintf("`%s`: %s", briefly(at.step.text), steady(what)), at: at.step.at}
+}
+
+// briefly is a line that fits into a table.
+func briefly(line string) string {
+	line = strings.NewReplacer("|", "¦", "\r\n", " ").Replace(show(line))
+	if len(line) > 40 {
+		line = line[:40] + "…"
+	}
+	return line
+}
+
+// steady takes out what is another with each run.
+func steady(text string) string {
+	for _, cut := range []string{"read tcp", "write tcp", "dial tcp"} {
+		if i := strings.Index(text, cut); i >= 0 {
+			text = text[:i] + text[strings.LastIndex(text, ": ")+2:]
+		}
+	}
+	text = strings.NewReplacer("|", "¦", "\n", " ").Replace(text)
+	if strings.HasPrefix(text, "nobody expected") {
+		text, _, _ = strings.Cut(text, " the line")
+		text += " a line that comes"
+	}
+	if len(text) > 90 {
+		text = text[:90] + "…"
+	}
+	return text
+}
+
+// startPeer runs one until the test ends.
+func startPeer(t *testing.T, peer string, tr *transcript) *served {
+	host := netip.MustParseAddr("127.0.0.1")
+	if len(tr.setting("network")) > 0 {
+		host = netip.IPv6Loopback()
+	}
+	dir := t.TempDir()
+	// The server's user has to get there.
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fsys, err := local.Open(local.Options{Dir: dir, NoSync: true, FileMode: 0o644, DirMode: 0o755})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { fsys.Close() })
+	nobody, err := user.Lookup("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &served{fsys: fsys, dir: dir, net: &otherNetwork{}, codes: &codesOnly{}}
+	s.codes.uid, _ = strconv.Atoi(nobody.Uid)
+	s.codes.gid, _ = strconv.Atoi(nobody.Gid)
+	s.addr = freePort(t, host)
+	var said bytes.Buffer
+	cmd := exec.Command(peersTool, "serve", peer, host.String(), strconv.Itoa(int(s.addr.Port())), dir)
+	cmd.Stdout, cmd.Stderr = &said, &said
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.WaitDelay = time.Second
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stopPeer(cmd)
+		if t.Failed() {
+			t.Logf("%s said: %s", peer, said.String())
+		}
+	})
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		c, err := net.Dial("tcp", s.addr.String())
+		if err == nil {
+			c.Close()
+			return s
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s does not begin to listen: %v", peer, err)
+		}
+	}
+}
+
+// stopPeer ends the server and the sessions that it started.
+func stopPeer(cmd *exec.Cmd) {
+	for _, pid := range append(children(cmd.Process.Pid), cmd.Process.Pid) {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	_ = cmd.Wait()
+}
+
+// children lists all processes below pid.
+func children(pid int) []int {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	var all []int
+	for _, field := range strings.Fields(string(text)) {
+		if child, err := strconv.Atoi(field); err == nil {
+			all = append(append(all, children(child)...), child)
+		}
+	}
+	return all
+}
+
+func freePort(t *testing.T, host netip.Addr) netip.AddrPort {
+	l, err := net.Listen("tcp", netip.AddrPortFrom(host, 0).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+// peerSentences reads testdata/peers.txt: "NAME: why ours is right".
+func peerSentences(t *testing.T) map[string]string {
+	text, err := os.ReadFile("testdata/peers.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]string{}
+	for _, line := range strings.Split(string(text), "\n") {
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, why, ok := strings.Cut(line, ": ")
+		if !ok || why == "" || all[name] != "" {
+			t.Fatalf("testdata/peers.txt: write each transcript once, NAME: why ours is right: %q", line)
+		}
+		all[name] = why
+	}
+	return all
+}
+
+// peersTable is docs/peers.md.
+func peersTable(t *testing.T, outcomes map[string]map[string]outcome, sentences map[string]string) []byte {
+	versions, err := exec.Command(peersTool, "versions").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	fmt.Fprint(&out, "# Other servers and our transcripts\n\n"+
+		"Written by `make peers`. Each transcript of [gateway/testdata/wire](../gateway/testdata/wire) that needs nothing but a user\n"+
+		"who may do everything was played against other servers, each with an empty directory. Compared are the reply codes, the\n"+
+		"bytes of data connections, and the files afterwards; never the texts, and of listings the kind and the name. 125 counts as\n"+
+		"150. A cell is \"same\", a command that the server does not have, or the first difference with its line in the transcript.\n\n")
+	for _, line := range strings.Split(strings.TrimSpace(string(versions)), "\n") {
+		fmt.Fprintf(&out, "- %s\n", line)
+	}
+	same, lacks, differ := map[string]int{}, map[string]int{}, map[string]int{}
+	fmt.Fprintf(&out, "\n| transcript | %s |\n|---|---|---|---|---|\n", strings.Join(peers, " | "))
+	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
+		fmt.Fprintf(&out, "| [%s](../gateway/testdata/wire/%s.ftp) ", name, name)
+		for _, peer := range peers {
+			o := outcomes[name][peer]
+			_, line, _ := strings.Cut(o.at, ":")
+			switch {
+			case o.unspoken != "":
+				lacks[peer]++
+			case o.differs != "":
+				differ[peer]++
+				if line != "" {
+					line += ": "
+				}
+				fmt.Fprintf(&out, "| %s%s ", line, o)
+				continue
+			default:
+				same[peer]++
+			}
+			fmt.Fprintf(&out, "| %s ", o)
+		}
+		fmt.Fprintln(&out, "|")
+	}
+	fmt.Fprint(&out, "\n| | same | has no such command | differs |\n|---|---|---|---|\n")
+	for _, peer := range peers {
+		fmt.Fprintf(&out, "| %s | %d | %d | %d |\n", peer, same[peer], lacks[peer], differ[peer])
+	}
+	fmt.Fprint(&out, "\n## Why ours is right\n\n")
+	for _, name := range slices.Sorted(maps.Keys(sentences)) {
+		fmt.Fprintf(&out, "- **%s**: %s\n", name, sentences[name])
+	}
+	return out.Bytes()
+}
