@@ -17,7 +17,7 @@ func parameterCommands() []*command {
 		{verb: "PASV", run: (*session).cmdPasv, arg: argNone, need: needLogin, flow: work, keepsRest: true, help: "Let the client connect, over IPv4.", rfc: "959"},
 		{verb: "EPRT", run: (*session).cmdEprt, arg: argExtended, syntax: "|<1 or 2>|<address>|<port>|", need: needLogin, keepsRest: true, feat: feature("EPRT"), help: "Let the server connect to this address.", rfc: "2428"},
 		{verb: "EPSV", run: (*session).cmdEpsv, arg: argOptText, syntax: "[1 | 2 | ALL]", need: needLogin, keepsRest: true, feat: feature("EPSV"), help: "Let the client connect.", rfc: "2428"},
-		{verb: "TYPE", run: (*session).cmdType, arg: argText, syntax: "A [N] | I | L 8", need: needLogin, keepsRest: true, help: "Set the representation: text or bytes.", rfc: "959"},
+		{verb: "TYPE", run: (*session).cmdType, arg: argText, syntax: "A [N | T] | I | L 8", need: needLogin, keepsRest: true, help: "Set the representation: text or bytes.", rfc: "959"},
 		{verb: "STRU", run: (*session).cmdStru, arg: argText, syntax: "F | R", need: needLogin, keepsRest: true, help: "Set the file structure.", rfc: "959"},
 		{verb: "MODE", run: (*session).cmdMode, arg: argText, syntax: "S | Z", need: needLogin, keepsRest: true, feat: featMode, help: "Set the transfer mode: stream, or deflated.", rfc: "959, draft-preston-ftpext-deflate"},
 		{verb: "OPTS", run: (*session).cmdOpts, arg: argText, syntax: "<command> [options]", help: "Set options of a command.", rfc: "2389"},
@@ -139,11 +139,11 @@ func (s *session) agreePassive(c *call) (*dataconn.Passive, error) {
 	return p, nil
 }
 
-// RFC 959 3.1.1 and 5.3.2. Text has no vertical format here (N), and bytes have
-// eight bits.
+// RFC 959 3.1.1 and 5.3.2. Text has no vertical format here (N), which makes Telnet's
+// (T) the same (RFC 1123 4.1.2.2), and bytes have eight bits.
 func (s *session) cmdType(c *call) (wire.Reply, error) {
 	switch strings.ToUpper(c.text) {
-	case "A", "A N":
+	case "A", "A N", "A T":
 		s.typ = 'A'
 		if s.profile.Binary {
 			s.typ = 'I'
@@ -152,13 +152,13 @@ func (s *session) cmdType(c *call) (wire.Reply, error) {
 	case "I", "L 8":
 		s.typ = 'I'
 		return reply(200, "Type set to I."), nil
-	case "A T", "A C", "E", "E N", "E T", "E C":
+	case "A C", "E", "E N", "E T", "E C":
 		return wire.Reply{}, refuse(504, "Type not supported; use A, I or L 8.")
 	}
 	if strings.HasPrefix(strings.ToUpper(c.text), "L ") {
 		return wire.Reply{}, refuse(504, "Byte size not supported; use L 8.")
 	}
-	return wire.Reply{}, refuse(501, "Syntax: TYPE A [N] | I | L 8.")
+	return wire.Reply{}, refuse(501, "Syntax: TYPE A [N | T] | I | L 8.")
 }
 
 // RFC 959 3.1.2. Files here are streams of bytes, and a record of one is a line; there

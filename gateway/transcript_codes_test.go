@@ -18,8 +18,6 @@ type codesOnly struct {
 	// within is the code of the reply of several lines whose further lines the
 	// transcript still shows.
 	within string
-	// sent is the last line that was sent.
-	sent string
 	// uid and gid own what the transcript puts into the store.
 	uid, gid int
 }
@@ -33,15 +31,23 @@ func (e *codeError) Error() string {
 
 // unspoken says whether the server tells that it has no such command, and which.
 func (e *codeError) unspoken() (string, bool) {
-	code := e.reply[:3]
-	if code != "500" && code != "502" && code != "504" || !noCommand.MatchString(e.reply) {
+	switch e.reply[:3] {
+	case "504":
+	case "500", "501", "502":
+		if !noCommand.MatchString(e.reply) {
+			return "", false
+		}
+	default:
 		return "", false
 	}
 	words := strings.Fields(strings.ToUpper(e.sent))
+	if len(words) == 0 {
+		return "", false
+	}
 	if len(words) > 1 && (words[0] == "SITE" || words[0] == "OPTS" || words[0] == "MODE" || words[0] == "STRU") {
 		return words[0] + " " + words[1], true
 	}
-	return words[0], len(words) > 0
+	return words[0], true
 }
 
 var noCommand = regexp.MustCompile(`(?i)unknown|not understood|not implemented|not recognized|unsupported|not supported|disabled|bad (mode|structure)`)
@@ -63,13 +69,23 @@ func (r *runner) expectCode(pattern string) error {
 	if err != nil {
 		return fmt.Errorf("expected %s, got: %w", pattern, err)
 	}
+	asked := c.asked()
+	if reply[0] != '1' {
+		_, c.sent, _ = strings.Cut(c.sent, "\n")
+	}
 	if !sameCode(pattern, reply) {
-		return &codeError{r.s.codes.sent, pattern, reply}
+		return &codeError{asked, pattern, reply}
 	}
 	if len(pattern) > 3 && pattern[3] == '-' {
 		r.s.codes.within = pattern[:3]
 	}
 	return r.catch(pattern, reply)
+}
+
+// asked is the first command whose reply has not come.
+func (c *talk) asked() string {
+	line, _, _ := strings.Cut(c.sent, "\n")
+	return strings.TrimSpace(line)
 }
 
 // readReply reads a reply of any number of lines, of which the last is returned.
@@ -99,6 +115,11 @@ func sameCode(pattern, reply string) bool {
 		}
 	}
 	return true
+}
+
+// goodbye says whether the line is what other servers say when the client closes.
+func (r *runner) goodbye(line string) bool {
+	return r.s.codes != nil && (strings.HasPrefix(line, "221") || strings.HasPrefix(line, "421") || strings.HasSuffix(line, " Logout."))
 }
 
 // catch remembers what a pattern names, also where the server words it differently.

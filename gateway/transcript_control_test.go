@@ -19,8 +19,9 @@ type talk struct {
 	conn net.Conn // nil when it has ended
 	in   *bufio.Reader
 
-	greeted  bool // the server has said something
-	protects bool // data connections are under TLS
+	greeted  bool   // the server has said something
+	sent     string // lines whose replies have not come
+	protects bool   // data connections are under TLS
 
 	listener net.Listener // of an active data connection, until it is used
 	rawData  net.Conn
@@ -61,9 +62,7 @@ func (r *runner) send(text string) error {
 	if err != nil {
 		return err
 	}
-	if r.s.codes != nil {
-		r.s.codes.sent = strings.TrimSpace(text)
-	}
+	c.sent += text
 	_, err = io.WriteString(c.conn, text)
 	return err
 }
@@ -263,7 +262,11 @@ func (r *runner) control(s step) error {
 	case "clear":
 		return r.unprotect(c)
 	case "closed":
-		if line, err := r.readLine(c); err == nil {
+		line, err := r.readLine(c)
+		for err == nil && r.goodbye(line) {
+			line, err = r.readLine(c)
+		}
+		if err == nil {
 			return fmt.Errorf("expected the end, got %s", show(line))
 		} else if isTimeout(err) {
 			return errors.New("expected the end, but the connection stays")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,6 +45,10 @@ func (r *runner) data(s step) error {
 		return err
 	}
 	_ = c.dataConn.SetDeadline(time.Now().Add(r.s.net.patience()))
+	if r.s.codes != nil && slices.Contains([]string{"is", "lists", "eof", "ends"}, what) {
+		// The client has seen the end; some servers wait until it has closed, too.
+		defer c.rawData.Close()
+	}
 	switch what {
 	case "send":
 		return r.dataSend(c, arg)

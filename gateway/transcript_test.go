@@ -144,10 +144,7 @@ func (r *runner) finish() error {
 			return fmt.Errorf("control %s: %w", name, err)
 		}
 		line, err := r.readLine(c)
-		if r.s.codes != nil && (err != nil || strings.HasPrefix(line, "221") || strings.HasPrefix(line, "421")) {
-			continue // another server may say goodbye
-		}
-		if err == nil {
+		if err == nil && !r.goodbye(line) {
 			return fmt.Errorf("control %s: the transcript ends, but the server goes on with %q", name, show(line))
 		}
 	}
