@@ -7,7 +7,7 @@ ARGS     ?=
 
 export CGO_ENABLED ?= 1
 
-.PHONY: help build run test check bench campaign fuzz demo install generate
+.PHONY: help build run test check bench campaign fuzz demo install generate peers
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ test: install ## install, build and run all tests with the race detector
 
 check: bin/.tools ## format, vet, staticcheck, vulnerabilities, layers, generated docs
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted:" $$unformatted; exit 1; }
-	go vet ./...
+	go vet ./... && go vet -tags peers ./gateway
 	GOOS=darwin CGO_ENABLED=0 go vet ./...
 	GOOS=windows CGO_ENABLED=0 go vet ./...
 	cd integration && go vet ./... && go vet -tags campaign ./...
@@ -45,6 +45,10 @@ generate: ## write the generated docs anew
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	integration/tools/fuzz $(FUZZTIME)
 	cd integration && tools/fuzz $(FUZZTIME)
+
+peers: ## play our transcripts against vsftpd, ProFTPD, Pure-FTPd and pyftpdlib, into docs/peers.md (root, three minutes)
+	integration/tools/peers fetch
+	PEERS_TABLE=$(CURDIR)/docs/peers.md go test -tags peers -run '^TestPeers$$' -parallel 8 -count=1 -timeout 15m ./gateway
 
 bench: install ## benchmarks, and how fast ABOR is answered
 	go test -run '^$$' -bench . -benchmem ./...

@@ -23,7 +23,11 @@ type codesOnly struct {
 }
 
 // codeError is another code than the transcript expects.
-type codeError struct{ sent, want, reply string }
+type codeError struct {
+	sent, want, reply string
+	// begun says that 1yz has come before.
+	begun bool
+}
 
 func (e *codeError) Error() string {
 	return fmt.Sprintf("to %s: expected %s\n     got %s", show(e.sent), e.want, show(e.reply))
@@ -41,7 +45,7 @@ func (e *codeError) unspoken() (string, bool) {
 		return "", false
 	}
 	words := strings.Fields(strings.ToUpper(e.sent))
-	if len(words) == 0 {
+	if e.begun || len(words) == 0 || words[0] == "HELP" {
 		return "", false
 	}
 	if len(words) > 1 && (words[0] == "SITE" || words[0] == "OPTS" || words[0] == "MODE" || words[0] == "STRU") {
@@ -50,7 +54,7 @@ func (e *codeError) unspoken() (string, bool) {
 	return words[0], true
 }
 
-var noCommand = regexp.MustCompile(`(?i)unknown|not understood|not implemented|not recognized|unsupported|not supported|disabled|bad (mode|structure)`)
+var noCommand = regexp.MustCompile(`(?i)unknown|not understood|not implemented|not recognized|unrecognized|unsupported|not supported|disabled|bad (mode|structure)`)
 
 // expectCode compares the code of the next reply with that of a pattern, and catches
 // what the pattern names. 125 says what 150 says (RFC 959 5.4).
@@ -69,12 +73,12 @@ func (r *runner) expectCode(pattern string) error {
 	if err != nil {
 		return fmt.Errorf("expected %s, got: %w", pattern, err)
 	}
-	asked := c.asked()
-	if reply[0] != '1' {
+	asked, begun := c.asked(), c.begun
+	if c.begun = reply[0] == '1'; !c.begun {
 		_, c.sent, _ = strings.Cut(c.sent, "\n")
 	}
 	if !sameCode(pattern, reply) {
-		return &codeError{asked, pattern, reply}
+		return &codeError{asked, pattern, reply, begun}
 	}
 	if len(pattern) > 3 && pattern[3] == '-' {
 		r.s.codes.within = pattern[:3]
@@ -249,7 +253,7 @@ func waitConns(at netip.AddrPort, n int, patience time.Duration) error {
 // otherNetwork is the network in front of a server of another process.
 type otherNetwork struct{ tcpNetwork }
 
-func (*otherNetwork) patience() time.Duration { return 4 * time.Second }
+func (*otherNetwork) patience() time.Duration { return 10 * time.Second }
 
 // drained asks the kernel what the other process has not read.
 func (n *otherNetwork) drained(c net.Conn) error {

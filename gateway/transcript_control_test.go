@@ -21,6 +21,7 @@ type talk struct {
 
 	greeted  bool   // the server has said something
 	sent     string // lines whose replies have not come
+	begun    bool   // the first of them has been answered with 1yz
 	protects bool   // data connections are under TLS
 
 	listener net.Listener // of an active data connection, until it is used
