@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"testing/synctest"
 	"time"
 
+	"github.com/ftpgate/ftpgate/gateway"
 	"github.com/ftpgate/ftpgate/gateway/dataconn"
 )
 
@@ -165,4 +167,40 @@ func (l recordingListener) Accept() (net.Conn, error) {
 		l.seen.add(c)
 	}
 	return c, err
+}
+
+// configureNetwork sets what a transcript says about addresses.
+func configureNetwork(cfg *gateway.Config, key, value string) error {
+	masquerade := func() *dataconn.Masquerade {
+		if cfg.Data.Masquerade == nil {
+			cfg.Data.Masquerade = &dataconn.Masquerade{}
+		}
+		return cfg.Data.Masquerade
+	}
+	switch key {
+	case "public-address":
+		masquerade().Address = value
+	case "public-address-for":
+		clients, address, _ := strings.Cut(value, " ")
+		network, err := netip.ParsePrefix(clients)
+		if err != nil {
+			return err
+		}
+		m := masquerade()
+		m.Rules = append(m.Rules, dataconn.MasqueradeRule{Clients: network, Address: address})
+	case "peer-check":
+		check, ok := map[string]dataconn.PeerCheck{"exact": dataconn.PeerExact, "network": dataconn.PeerNetwork, "any": dataconn.PeerAny}[value]
+		if cfg.Data.PeerCheck = check; !ok {
+			return errors.New("it is exact, network or any")
+		}
+	case "proxy":
+		network, err := netip.ParsePrefix(value)
+		if err != nil {
+			return err
+		}
+		cfg.Proxy.Trusted = append(cfg.Proxy.Trusted, network)
+	default:
+		return errors.New("no such setting, or not with this value")
+	}
+	return nil
 }

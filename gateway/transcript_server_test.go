@@ -313,8 +313,6 @@ func configure(cfg *gateway.Config, text string) error {
 		cfg.Banner, err = strconv.Unquote(value)
 	case key == "default-type" && (value == "A" || value == "I"):
 		cfg.DefaultType = value[0]
-	case key == "public-address":
-		cfg.Data.Masquerade = &dataconn.Masquerade{Address: value}
 	case key == "passive-ports":
 		_, err = fmt.Sscanf(value, "%d-%d", &cfg.Data.PassivePorts.From, &cfg.Data.PassivePorts.To)
 	case key == "zone":
@@ -340,7 +338,7 @@ func configure(cfg *gateway.Config, text string) error {
 			err = errors.New("it is exact, listing or never")
 		}
 	default:
-		err = errors.New("no such setting, or not with this value")
+		err = configureNetwork(cfg, key, value)
 	}
 	if err != nil {
 		return fmt.Errorf("config %s: %w", text, err)
