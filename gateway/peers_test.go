@@ -31,14 +31,14 @@ const peersTool = "../integration/tools/peers"
 
 var peers = []string{"vsftpd", "proftpd", "pure-ftpd", "pyftpdlib"}
 
-// outcome is how a peer played a transcript.
-type outcome struct {
+// played is how a peer played a transcript.
+type played struct {
 	unspoken string // a command that it does not have
 	differs  string // the first difference, empty if there is none
 	at       string // file:line
 }
 
-func (o outcome) String() string {
+func (o played) String() string {
 	switch {
 	case o.unspoken != "":
 		return "has no " + o.unspoken
@@ -50,13 +50,13 @@ func (o outcome) String() string {
 
 // TestPeers plays the transcripts that need no configuration of ours against other
 // servers. A difference needs a sentence in testdata/peers.txt that says why ours is
-// right. With PEERS_TABLE in the environment the outcome is written there.
+// right. With PEERS_TABLE in the environment the played is written there.
 func TestPeers(t *testing.T) {
 	if out, err := exec.Command(peersTool, "fetch").CombinedOutput(); err != nil {
 		t.Fatalf("%s fetch: %v\n%s", peersTool, err, out)
 	}
 	sentences := peerSentences(t)
-	outcomes := map[string]map[string]outcome{}
+	results := map[string]map[string]played{}
 	var mu sync.Mutex
 	t.Run("servers", func(t *testing.T) {
 		for _, tr := range transcripts(t) {
@@ -64,7 +64,7 @@ func TestPeers(t *testing.T) {
 				continue
 			}
 			name := strings.TrimSuffix(tr.file, ".ftp")
-			outcomes[name] = map[string]outcome{}
+			results[name] = map[string]played{}
 			for _, peer := range peers {
 				t.Run(peer+"/"+name, func(t *testing.T) {
 					t.Parallel()
@@ -72,24 +72,24 @@ func TestPeers(t *testing.T) {
 					t.Log(got)
 					mu.Lock()
 					defer mu.Unlock()
-					outcomes[name][peer] = got
+					results[name][peer] = got
 				})
 			}
 		}
 	})
-	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
-		differs := slices.ContainsFunc(peers, func(p string) bool { return outcomes[name][p].differs != "" })
+	for _, name := range slices.Sorted(maps.Keys(results)) {
+		differs := slices.ContainsFunc(peers, func(p string) bool { return results[name][p].differs != "" })
 		if differs && sentences[name] == "" {
-			t.Errorf("%s: peers differ, and testdata/peers.txt does not say why ours is right: %v", name, outcomes[name])
+			t.Errorf("%s: peers differ, and testdata/peers.txt does not say why ours is right: %v", name, results[name])
 		}
 	}
 	for name := range sentences {
-		if outcomes[name] == nil {
+		if results[name] == nil {
 			t.Errorf("testdata/peers.txt has a sentence about %s, which is not played", name)
 		}
 	}
 	if file := os.Getenv("PEERS_TABLE"); file != "" {
-		if err := os.WriteFile(file, peersTable(t, outcomes, sentences), 0o644); err != nil {
+		if err := os.WriteFile(file, peersTable(t, results, sentences), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -115,13 +115,13 @@ func plain(t *testing.T, tr *transcript) bool {
 }
 
 // playPeer starts a peer over an empty directory, and plays the transcript.
-func playPeer(t *testing.T, peer string, tr *transcript) outcome {
+func playPeer(t *testing.T, peer string, tr *transcript) played {
 	s := startPeer(t, peer, tr)
 	r := &runner{t: t, s: s, caught: captures{}, talks: map[string]*talk{}}
 	defer r.closeAll()
 	err := r.run(tr)
 	if err == nil {
-		return outcome{}
+		return played{}
 	}
 	t.Log(err)
 	var at *stepError
@@ -131,16 +131,16 @@ func playPeer(t *testing.T, peer string, tr *transcript) outcome {
 	var code *codeError
 	if errors.As(at.err, &code) {
 		if verb, is := code.unspoken(); is {
-			return outcome{unspoken: "`" + verb + "`", at: at.step.at}
+			return played{unspoken: "`" + verb + "`", at: at.step.at}
 		}
 		want := strings.TrimRight(code.want[:min(3, len(code.want))], " *")
-		return outcome{differs: fmt.Sprintf("%s to `%s`, not %s", code.reply[:3], briefly(code.sent), want), at: at.step.at}
+		return played{differs: fmt.Sprintf("%s to `%s`, not %s", code.reply[:3], briefly(code.sent), want), at: at.step.at}
 	}
 	what, _, _ := strings.Cut(at.err.Error(), "\n")
 	if strings.Contains(what, "i/o timeout") {
-		return outcome{differs: fmt.Sprintf("no answer to `%s`", briefly(r.now.asked())), at: at.step.at}
+		return played{differs: fmt.Sprintf("no answer to `%s`", briefly(r.now.asked())), at: at.step.at}
 	}
-	return outcome{differs: fmt.Sprintf("`%s`: %s", briefly(at.step.text), steady(what)), at: at.step.at}
+	return played{differs: fmt.Sprintf("`%s`: %s", briefly(at.step.text), steady(what)), at: at.step.at}
 }
 
 // briefly is a line that fits into a table.
@@ -283,7 +283,7 @@ func peerSentences(t *testing.T) map[string]string {
 }
 
 // peersTable is docs/peers.md.
-func peersTable(t *testing.T, outcomes map[string]map[string]outcome, sentences map[string]string) []byte {
+func peersTable(t *testing.T, results map[string]map[string]played, sentences map[string]string) []byte {
 	versions, err := exec.Command(peersTool, "versions").Output()
 	if err != nil {
 		t.Fatal(err)
@@ -299,10 +299,10 @@ func peersTable(t *testing.T, outcomes map[string]map[string]outcome, sentences 
 	}
 	same, lacks, differ := map[string]int{}, map[string]int{}, map[string]int{}
 	fmt.Fprintf(&out, "\n| transcript | %s |\n|---|---|---|---|---|\n", strings.Join(peers, " | "))
-	for _, name := range slices.Sorted(maps.Keys(outcomes)) {
+	for _, name := range slices.Sorted(maps.Keys(results)) {
 		fmt.Fprintf(&out, "| [%s](../gateway/testdata/wire/%s.ftp) ", name, name)
 		for _, peer := range peers {
-			o := outcomes[name][peer]
+			o := results[name][peer]
 			_, line, _ := strings.Cut(o.at, ":")
 			switch {
 			case o.unspoken != "":

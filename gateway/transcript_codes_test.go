@@ -45,7 +45,7 @@ func (e *codeError) unspoken() (string, bool) {
 		return "", false
 	}
 	words := strings.Fields(strings.ToUpper(e.sent))
-	if e.begun || len(words) == 0 || words[0] == "HELP" {
+	if e.begun || len(words) == 0 || words[0] == "HELP" || !letters.MatchString(words[0]) {
 		return "", false
 	}
 	if len(words) > 1 && (words[0] == "SITE" || words[0] == "OPTS" || words[0] == "MODE" || words[0] == "STRU") {
@@ -55,6 +55,8 @@ func (e *codeError) unspoken() (string, bool) {
 }
 
 var noCommand = regexp.MustCompile(`(?i)unknown|not understood|not implemented|not recognized|unrecognized|unsupported|not supported|disabled|bad (mode|structure)`)
+
+var letters = regexp.MustCompile(`^[A-Z0-9-]+$`)
 
 // expectCode compares the code of the next reply with that of a pattern, and catches
 // what the pattern names. 125 says what 150 says (RFC 959 5.4).
