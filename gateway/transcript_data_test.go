@@ -68,6 +68,11 @@ func (r *runner) data(s step) error {
 		return r.dataExpect(c, arg)
 	case "is":
 		return r.dataIs(c, arg)
+	case "from":
+		if from := netip.MustParseAddrPort(c.rawData.RemoteAddr().String()); from.String() != arg {
+			return fmt.Errorf("it comes from %s", from)
+		}
+		return nil
 	case "line":
 		line, err := r.dataLine(c)
 		if err != nil {

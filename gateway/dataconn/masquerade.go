@@ -97,10 +97,11 @@ func (m *Masquerade) resolve(ctx context.Context, name string) (netip.Addr, erro
 		resolver = net.DefaultResolver
 	}
 	addrs, err := resolver.LookupNetIP(ctx, "ip4", name)
-	if err != nil || len(addrs) == 0 {
-		if last.addr.IsValid() {
-			return last.addr, nil
-		}
+	addr := last.addr // goes on to be told, and is not asked for again at once
+	switch {
+	case err == nil && len(addrs) > 0:
+		addr = addrs[0].Unmap()
+	case !addr.IsValid():
 		return netip.Addr{}, fmt.Errorf("%w: %s: %w", ErrNoAddress, name, err)
 	}
 	m.mu.Lock()
@@ -108,6 +109,6 @@ func (m *Masquerade) resolve(ctx context.Context, name string) (netip.Addr, erro
 	if m.names == nil {
 		m.names = map[string]resolved{}
 	}
-	m.names[name] = resolved{addrs[0].Unmap(), time.Now()}
-	return addrs[0].Unmap(), nil
+	m.names[name] = resolved{addr, time.Now()}
+	return addr, nil
 }

@@ -64,5 +64,10 @@ func TestMasqueradeResolvesAgain(t *testing.T) {
 		a.err = errors.New("no answer")
 		time.Sleep(time.Hour)
 		tell("203.0.113.2", 3)
+		// A name server that is down is not asked by every client.
+		tell("203.0.113.2", 3)
+		a.addr, a.err = "203.0.113.3", nil
+		time.Sleep(time.Minute)
+		tell("203.0.113.3", 4)
 	})
 }
