@@ -129,7 +129,10 @@ func (s *subFS) Open(ctx context.Context, name string, offset, length int64) (fs
 		return nil, err
 	}
 	f, err := s.inner.Open(ctx, full, offset, length)
-	return f, s.err(err)
+	if err != nil {
+		return nil, s.err(err)
+	}
+	return renamedFile(f, full, name), nil
 }
 
 func (s *subFS) Create(ctx context.Context, name string, opt CreateOptions) (Writer, error) {
@@ -141,7 +144,7 @@ func (s *subFS) Create(ctx context.Context, name string, opt CreateOptions) (Wri
 	if err != nil {
 		return nil, s.err(err)
 	}
-	return &tracedWriter{inner: w, fix: s.err}, nil
+	return &tracedWriter{inner: w, fix: callersName(full, name)}, nil
 }
 
 // each1 runs an operation on one name.

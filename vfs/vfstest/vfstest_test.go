@@ -2,6 +2,8 @@ package vfstest_test
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path"
@@ -105,6 +107,10 @@ func TestEveryGroupHasADefect(t *testing.T) {
 // noSub hides that a store can confine itself.
 type noSub struct{ vfs.Full }
 
+func (noSub) Sub(dir string) (vfs.FS, error) {
+	return nil, &fs.PathError{Op: "sub", Path: dir, Err: errors.ErrUnsupported}
+}
+
 // Every wrapper of package vfs is as good a store as what it wraps.
 func TestWrappers(t *testing.T) {
 	inner := func() *memory.FS { return memory.New(memory.Options{}) }
@@ -117,6 +123,13 @@ func TestWrappers(t *testing.T) {
 		"Sub": func(t *testing.T) vfs.FS {
 			f := noSub{faultfs.Without(inner(), vfs.CanSymlink).(vfs.Full)}
 			return sub(t, f)
+		},
+		"Mount": func(t *testing.T) vfs.FS {
+			m, err := vfs.Mount([]vfs.MountPoint{{Dir: ".", FS: inner()}}, vfs.MountOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m
 		},
 		"Guard(Sub(Guard))": func(t *testing.T) vfs.FS {
 			allow := func(vfs.Op, string) error { return nil }
@@ -151,6 +164,11 @@ func sub(t *testing.T, f vfs.FS) vfs.FS {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// A store is as good in a mounted directory.
+func TestMounted(t *testing.T) {
+	vfstest.Run(t, vfstest.Harness{New: func(*testing.T) vfs.FS { return memory.New(memory.Options{}) }}.Mounted())
 }
 
 func TestReadOnlyStore(t *testing.T) {
