@@ -67,3 +67,11 @@ func (f *pouringFile) WriteTo(w io.Writer) (int64, error) {
 	n, err := f.to.WriteTo(w)
 	return n, f.fix(err)
 }
+
+// closeFS closes f if it can be closed.
+func closeFS(f FS) error {
+	if c, ok := f.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}

@@ -124,6 +124,8 @@ func TestWrappers(t *testing.T) {
 			f := noSub{faultfs.Without(inner(), vfs.CanSymlink).(vfs.Full)}
 			return sub(t, f)
 		},
+		"Fold":        func(*testing.T) vfs.FS { return vfs.Fold(inner(), vfs.FoldCase|vfs.FoldForm) },
+		"Fold, exact": func(*testing.T) vfs.FS { return vfs.Fold(inner(), 0) },
 		"Mount": func(t *testing.T) vfs.FS {
 			m, err := vfs.Mount([]vfs.MountPoint{{Dir: ".", FS: inner()}}, vfs.MountOptions{})
 			if err != nil {
