@@ -126,6 +126,10 @@ func TestWrappers(t *testing.T) {
 		},
 		"Fold":        func(*testing.T) vfs.FS { return vfs.Fold(inner(), vfs.FoldCase|vfs.FoldForm) },
 		"Fold, exact": func(*testing.T) vfs.FS { return vfs.Fold(inner(), 0) },
+		"Quota":       func(t *testing.T) vfs.FS { return quota(t, inner(), vfs.Limits{Bytes: 1 << 30, Files: 10_000}) },
+		"Quota, nearly used up": func(t *testing.T) vfs.FS {
+			return quota(t, inner(), vfs.Limits{Bytes: 4 << 20})
+		},
 		"Mount": func(t *testing.T) vfs.FS {
 			m, err := vfs.Mount([]vfs.MountPoint{{Dir: ".", FS: inner()}}, vfs.MountOptions{})
 			if err != nil {
@@ -166,6 +170,16 @@ func sub(t *testing.T, f vfs.FS) vfs.FS {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// quota returns fsys within limits.
+func quota(t *testing.T, fsys vfs.FS, limits vfs.Limits) vfs.FS {
+	t.Helper()
+	a, err := vfs.OpenAccount(fsys, vfs.AccountOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vfs.Quota(fsys, a, limits)
 }
 
 // A store is as good in a mounted directory.
