@@ -2,6 +2,8 @@ package auth
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 )
 
 // Settings are what an account source may say about a user, beside the name and how
@@ -10,6 +12,11 @@ type Settings struct {
 	// Home is the directory that is this user's root, as an absolute path below
 	// the served tree; empty means all of it.
 	Home string
+	// Store is the URL of the store that is served to this user; empty means the
+	// server's.
+	Store string
+	// Quota bounds what the user may store.
+	Quota Quota
 	// Policy says what the user may do; nil means everything.
 	Policy *Policy
 	// RequireTLS refuses the login without TLS on the control connection, and
@@ -33,6 +40,10 @@ type Settings struct {
 	Profile string
 }
 
+// Quota is in bytes and files; 0 means the server's default, a negative number no
+// limit.
+type Quota struct{ Bytes, Files int64 }
+
 // Set reads one of the settings that users files, and directories of other kinds,
 // know as text; ParseUsers lists them. hasValue tells "key=" from "key".
 func (a *Account) Set(key, value string, hasValue bool) error {
@@ -54,6 +65,14 @@ func (a *Account) Set(key, value string, hasValue bool) error {
 		a.EditPolicy().Permissions = p
 	case "home":
 		a.Home, err = value, CheckHome(value)
+	case "url":
+		a.Store = value
+	case "quota_bytes":
+		if a.Quota.Bytes, err = ParseRate(value); err != nil || strings.HasSuffix(value, "/s") {
+			err = fmt.Errorf("quota_bytes %q is not a number of bytes such as 500M or 10G, nor off", value)
+		}
+	case "quota_files":
+		a.Quota.Files, err = parseFiles(value)
 	case "rate":
 		a.Rate, err = ParseRates(value)
 	case "profile":
@@ -63,11 +82,23 @@ func (a *Account) Set(key, value string, hasValue bool) error {
 	default:
 		var known bool
 		if known, err = a.setLimit(key, value); !known {
-			return fmt.Errorf("key %q is unknown; there are perm, home, rate, profile, expires, "+limitKeys+", fxp, require_tls and disabled", key)
+			return fmt.Errorf("key %q is unknown; there are perm, home, url, quota_bytes, quota_files, rate, profile, expires, "+limitKeys+", fxp, require_tls and disabled", key)
 		}
 	}
 	if !hasValue {
 		return fmt.Errorf("%s has no value; write %s=VALUE", key, key)
 	}
 	return err
+}
+
+// parseFiles reads a number of files, or off.
+func parseFiles(s string) (int64, error) {
+	if s == "off" {
+		return -1, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n <= 0 {
+		return 0, fmt.Errorf("quota_files %q is not a number above 0, nor off", s)
+	}
+	return n, nil
 }

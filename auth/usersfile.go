@@ -53,6 +53,9 @@ func LoadUsers(path string, defaults Account) (*Users, error) {
 //	commands=RETR;LIST   the commands about files that may be used
 //	no_commands=SITE     commands that may not be used
 //	home=/dir            the directory that is the user's root
+//	url=s3://bucket      what is served to the user in place of the server's store
+//	quota_bytes=10G      how much may be stored below the home; off: no limit
+//	quota_files=1000     how many files; off: no limit
 //	rate=2M              limit of each direction of each session, as in ParseRates;
 //	                     off: none, also where the server has one
 //	user_rate=10M        the same of all sessions of the user together

@@ -67,7 +67,7 @@ func TestServeUsers(t *testing.T) {
 	} {
 		t.Run(l.user, func(t *testing.T) { dial(t, addr).login(l.code, l.user, l.password) })
 	}
-	if log := c.stderr.wait(t, `.*home /nowhere.*`)[0]; !strings.Contains(log, "home /nowhere is not a directory of what is served; make it, or give the user another home") {
+	if log := c.stderr.wait(t, `.*home /nowhere.*`)[0]; !strings.Contains(log, "home /nowhere is not a directory of what is served; make it, or set stores.make_home, or give the user another home") {
 		t.Errorf("the missing home is logged as %s", log)
 	}
 	conn, err := net.Dial("tcp", addr)

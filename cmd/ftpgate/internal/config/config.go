@@ -10,8 +10,14 @@ type Config struct {
 	// What is served: a directory, `file:///dir`, `s3://bucket/prefix?endpoint=…&region=…`
 	// or `"mem:"` (quoted, for its colon). A relative path begins at the directory of the configuration file;
 	// without this key it is the current directory. Credentials of a store are never
-	// part of it.
+	// part of it. `{user}` stands for the name of the user who logs in.
 	URL URL `yaml:"url" default:"."`
+	// Other stores in directories of what is served.
+	Mounts []Mount `yaml:"mounts"`
+	// How stores are opened and used.
+	Stores Stores `yaml:"stores"`
+	// What each user may store.
+	Quota Quota `yaml:"quota"`
 	// Where clients connect: `HOST:PORT`, `[IPv6]:PORT`, or `:PORT` for all addresses
 	// of this machine. Port 0 takes a free one. One address or a list.
 	Listen []Address `yaml:"listen" default:"127.0.0.1:2121"`
@@ -82,8 +88,14 @@ type User struct {
 	// The hash of the password, which `ftpgate passwd` prints: argon2id, bcrypt, scrypt,
 	// yescrypt, PBKDF2 or SHA-crypt. `!` locks the account.
 	Hash Hash `yaml:"hash"`
-	// The directory that is the root of this user, such as `/alice`.
+	// The directory that is the root of this user, such as `/alice` or `/home/{user}`.
 	Home Home `yaml:"home" default:"/"`
+	// What is served to this user in place of `url`.
+	URL URL `yaml:"url"`
+	// As `quota.bytes`, for this user.
+	QuotaBytes Size `yaml:"quota_bytes"`
+	// As `quota.files`, for this user.
+	QuotaFiles Count `yaml:"quota_files"`
 	// What the user may do, in letters: `e` enter directories, `l` list, `r` read, `a`
 	// append, `d` delete, `f` rename, `m` make directories, `w` store files, `M` change
 	// permission bits, `T` change times. Behind the letters parts of them may be added or

@@ -79,7 +79,11 @@ func TestLoadEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &Config{
-		URL:        "s3://bucket/prefix?endpoint=http://127.0.0.1:7070&region=eu-central-1",
+		URL: "s3://bucket/prefix?endpoint=http://127.0.0.1:7070&region=eu-central-1",
+		Mounts: []Mount{{Path: "/archive", URL: "testdata/archive", ReadOnly: true, Permissions: Permissions{auth.ReadOnly, true}, Names: "insensitive",
+			QuotaBytes: 1 << 40, QuotaFiles: 1_000_000}},
+		Stores:     Stores{"unicode", true, Duration(time.Minute), false},
+		Quota:      Quota{10 << 30, 100, "testdata/quota"},
 		Listen:     []Address{":2121", "[::1]:2122"},
 		Anonymous:  &yes,
 		Write:      true,
@@ -97,7 +101,7 @@ func TestLoadEveryKey(t *testing.T) {
 			ClientCertificates: ClientCertificates{"testdata/ca.pem", []Path{"testdata/revoked.pem"}, "email", "alone", true},
 		},
 		Users: []User{
-			{Name: "alice", Hash: Hash{Given: true}, Home: "/alice", Permissions: Permissions{auth.ReadOnly | auth.Store, true}, Rate: Rates{auth.Both(2 << 20)},
+			{Name: "alice", Hash: Hash{Given: true}, Home: "/alice", URL: "s3://alices/{user}", QuotaBytes: 1 << 30, QuotaFiles: -1, Permissions: Permissions{auth.ReadOnly | auth.Store, true}, Rate: Rates{auth.Both(2 << 20)},
 				Expires: Moment{time.Date(2030, 1, 31, 0, 0, 0, 0, time.UTC)}},
 			{Name: "John Doe", Password: "0123", Rate: Rates{auth.Both(-1)}, Disabled: true},
 			{Name: "carol", RequireTLS: true, Profile: ProfileName{Name: "camera"}, FXP: true},
@@ -445,9 +449,10 @@ func TestNeedRestart(t *testing.T) {
 	if got := a.NeedRestart(b); got != nil {
 		t.Errorf("nothing changed, but %v", got)
 	}
+	b.Mounts, b.Stores.Move, b.Quota.Bytes = []Mount{{Path: "/x"}}, false, 1
 	b.URL, b.Listen, b.Data.PassivePorts.To, b.Log.Format, b.Banner = "x", nil, 1, "json", "x"
 	b.TLS.ImplicitListen, b.TLS.SelfSigned, b.TLS.ACME.Email, b.TLS.Required = []Address{":990"}, true, "a@b", requireAll
-	if got := fmt.Sprint(a.NeedRestart(b)); got != "[data.passive_ports listen log.format tls.acme tls.implicit_listen tls.self_signed url]" {
+	if got := fmt.Sprint(a.NeedRestart(b)); got != "[data.passive_ports listen log.format mounts quota stores tls.acme tls.implicit_listen tls.self_signed url]" {
 		t.Error(got)
 	}
 }

@@ -109,7 +109,7 @@ Generated from ` + "`cmd/ftpgate/internal/config`" + `; do not edit. Refresh wit
 make no sense stop ftpgate before anybody can connect, with one line that tells file, line and column. Flags
 win over the file; a flag that takes several values replaces the list, but ` + "`--user`" + `, like ` + "`FTPGATE_USER`" + ` and
 ` + "`FTPGATE_USERS`" + `, adds users or gives users of the file their password. At SIGHUP the file and the users files
-are read again; if they are wrong, what was before stays. Changes of ` + "`url`, `listen`, `data.passive_ports`, `log.format`," + `
+are read again; if they are wrong, what was before stays. Changes of ` + "`url`, `mounts`, `stores`, `quota`, `listen`, `data.passive_ports`, `log.format`," + `
 ` + "`tls.implicit_listen`, `tls.self_signed` and `tls.acme`" + ` take a restart.
 
 Speeds are bytes a second with K, M, G or T for powers of 1024; durations look like ` + "`30s`, `5m` or `1h30m`" + `; where

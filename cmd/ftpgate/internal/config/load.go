@@ -83,6 +83,9 @@ func parse(path string, data []byte) (*Config, error) {
 	if err := c.checkNetwork(); err != nil {
 		return nil, err
 	}
+	if err := c.checkStores(); err != nil {
+		return nil, err
+	}
 	for _, cert := range c.TLS.Certificates {
 		if cert.Cert == "" {
 			return nil, cert.position.wrap(errors.New("tls.certificates: cert is missing"))
@@ -96,6 +99,11 @@ func parse(path string, data []byte) (*Config, error) {
 	case c.URL.IsPath():
 		c.URL = URL(below(dir, string(c.URL)))
 	}
+	for _, u := range c.urls() {
+		if *u != "" && u.IsPath() {
+			*u = URL(below(dir, string(*u)))
+		}
+	}
 	for _, f := range c.files() {
 		if *f != "" {
 			*f = Path(below(dir, string(*f)))
@@ -104,10 +112,22 @@ func parse(path string, data []byte) (*Config, error) {
 	return c, nil
 }
 
+// urls are the keys that name stores, apart from the first.
+func (c *Config) urls() []*URL {
+	var out []*URL
+	for i := range c.Mounts {
+		out = append(out, &c.Mounts[i].URL)
+	}
+	for i := range c.Users {
+		out = append(out, &c.Users[i].URL)
+	}
+	return out
+}
+
 // files are the keys that name files.
 func (c *Config) files() []*Path {
 	t := &c.TLS
-	out := []*Path{&t.ACME.Cache, &t.ACME.CA, &t.ClientCertificates.CA}
+	out := []*Path{&c.Quota.State, &t.ACME.Cache, &t.ACME.CA, &t.ClientCertificates.CA}
 	for i := range c.UsersFiles {
 		out = append(out, &c.UsersFiles[i])
 	}
@@ -171,6 +191,15 @@ func (c *Config) Accounts(defaults auth.Account) ([]auth.Account, error) {
 			commit := u.ControlLost == "commit"
 			a.CommitOnControlLost = &commit
 		}
+		if u.URL != "" {
+			a.Store = string(u.URL)
+		}
+		if u.QuotaBytes != 0 {
+			a.Quota.Bytes = int64(u.QuotaBytes)
+		}
+		if u.QuotaFiles != 0 {
+			a.Quota.Files = int64(u.QuotaFiles)
+		}
 		a.FXP = u.FXP || a.FXP
 		if u.Profile.Name != "" {
 			a.Profile = u.Profile.Name
@@ -194,6 +223,9 @@ func (c *Config) NeedRestart(b *Config) []string {
 	var out []string
 	for key, changed := range map[string]bool{
 		"url":                 c.URL != b.URL,
+		"mounts":              !c.storesEqual(b),
+		"stores":              c.Stores != b.Stores,
+		"quota":               c.Quota != b.Quota,
 		"listen":              !slices.Equal(c.Listen, b.Listen),
 		"tls.implicit_listen": !slices.Equal(c.TLS.ImplicitListen, b.TLS.ImplicitListen),
 		"tls.self_signed":     c.TLS.SelfSigned != b.TLS.SelfSigned,

@@ -53,16 +53,10 @@ func Run(ctx context.Context, opt Options) error {
 	if err := r.openCertificates(cfg); err != nil {
 		return err
 	}
-	fsys, closer, err := r.openStore(ctx)
-	if err != nil {
+	if err := r.openStores(ctx, accounts.mayWrite()); err != nil {
 		return err
 	}
-	defer func() {
-		if err := closer.Close(); err != nil {
-			r.log.Error("closing the store failed", "err", err)
-		}
-	}()
-	r.fsys = fsys
+	defer r.trees.close()
 	r.gateway = r.gatewayConfig(cfg, accounts)
 	if r.server, err = gateway.New(r.gateway); err != nil {
 		return err
@@ -80,9 +74,6 @@ func Run(ctx context.Context, opt Options) error {
 	}
 	startMessage(opt.Stdout, cfg, accounts, r.certs.First(), listeners)
 	r.warn(cfg, accounts, listeners)
-	if accounts.mayWrite() { // else the store is none of our business
-		defer r.sweep()()
-	}
 	return r.serve(ctx, listeners)
 }
 
@@ -95,7 +86,7 @@ type run struct {
 	log     *slog.Logger
 	certs   *certs.Store
 	acme    *certs.ACME // nil: none
-	fsys    vfs.FS
+	trees   *trees
 	gateway gateway.Config // as the server has it
 	server  *gateway.Server
 }
@@ -109,8 +100,9 @@ func (r *run) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(r.opt.Stderr, opt))
 }
 
-// openStore opens the store; a signal ends the wait.
-func (r *run) openStore(ctx context.Context) (vfs.FS, io.Closer, error) {
+// openStores opens what all users share; a signal ends the wait. Stores that nobody
+// may write to are not searched for expired uploads: they are none of our business.
+func (r *run) openStores(ctx context.Context, mayWrite bool) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	watched := make(chan struct{})
@@ -129,16 +121,19 @@ func (r *run) openStore(ctx context.Context) (vfs.FS, io.Closer, error) {
 			}
 		}
 	}()
-	fsys, closer, err := r.opt.Backend(ctx, string(r.cfg.URL))
+	s := newStores(r.opt.Backend, time.Duration(r.cfg.Stores.CloseAfter), r.log)
+	s.ledger, s.sweeps = ledgerPlace(r.cfg.Quota.State), mayWrite
+	r.trees = &trees{s, r.cfg}
+	err := r.trees.openFixed(ctx)
 	close(opened)
 	<-watched
-	if ctx.Err() == nil {
-		return fsys, closer, err
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
-	if err == nil {
-		_ = closer.Close()
+	if err != nil {
+		r.trees.close()
 	}
-	return nil, nil, context.Cause(ctx)
+	return err
 }
 
 // serve accepts on all listeners until it is told to stop.

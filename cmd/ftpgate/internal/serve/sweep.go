@@ -2,7 +2,10 @@ package serve
 
 import (
 	"context"
+	"log/slog"
 	"time"
+
+	"github.com/ftpgate/ftpgate/vfs"
 )
 
 // sweepEvery is how often expired uploads are looked for in stores that do not do
@@ -16,8 +19,8 @@ type sweeper interface {
 
 // sweep removes what interrupted uploads left and nobody continued, now and once an
 // hour, until the function that it returns has been called.
-func (r *run) sweep() (stop func()) {
-	s, ok := r.fsys.(sweeper)
+func sweep(fsys vfs.FS, log *slog.Logger) (stop func()) {
+	s, ok := fsys.(sweeper)
 	if !ok {
 		return func() {}
 	}
@@ -31,9 +34,9 @@ func (r *run) sweep() (stop func()) {
 			case ctx.Err() != nil:
 				return
 			case err != nil:
-				r.log.Warn("looking for expired uploads failed", "err", err)
+				log.Warn("looking for expired uploads failed", "err", err)
 			case n > 0:
-				r.log.Info("expired uploads removed", "number", n)
+				log.Info("expired uploads removed", "number", n)
 			}
 			select {
 			case <-time.After(sweepEvery):

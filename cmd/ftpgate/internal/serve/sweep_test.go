@@ -26,7 +26,7 @@ func TestSweepsEveryHour(t *testing.T) {
 	for _, err := range []error{nil, errors.New("broken")} {
 		synctest.Test(t, func(t *testing.T) {
 			s := &swept{err: err}
-			stop := (&run{fsys: s, log: slog.New(slog.DiscardHandler)}).sweep()
+			stop := sweep(s, slog.New(slog.DiscardHandler))
 			time.Sleep(3*time.Hour + time.Minute)
 			stop()
 			if s.times != 4 {
@@ -37,5 +37,5 @@ func TestSweepsEveryHour(t *testing.T) {
 }
 
 func TestStoreWithoutSweep(t *testing.T) {
-	(&run{}).sweep()()
+	sweep(nil, nil)()
 }
