@@ -1,6 +1,8 @@
 // Package backends opens a store by its URL: one row for each kind of store.
 package backends
 
+//go:generate go test -run ^TestStoresDocument$ -update .
+
 import (
 	"context"
 	"errors"

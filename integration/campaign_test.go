@@ -30,39 +30,70 @@ func TestCampaignProduct(t *testing.T) {
 		"Guard":   func(_ *testing.T, fsys vfs.FS) vfs.FS { return vfs.Guard(fsys, allow) },
 		"Observe": func(_ *testing.T, fsys vfs.FS) vfs.FS { return vfs.Observe(fsys, ignore) },
 		"Sub":     below,
+		"Fold":    func(_ *testing.T, fsys vfs.FS) vfs.FS { return vfs.Fold(fsys, vfs.FoldCase|vfs.FoldForm) },
+		"Quota":   within,
+		"Mount": func(t *testing.T, fsys vfs.FS) vfs.FS {
+			m, err := vfs.Mount([]vfs.MountPoint{{Dir: ".", FS: fsys}}, vfs.MountOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return m
+		},
+		"Fold(Guard(Quota(Sub)))": func(t *testing.T, fsys vfs.FS) vfs.FS {
+			return vfs.Fold(vfs.Guard(within(t, below(t, fsys)), allow), vfs.FoldCase)
+		},
 		"Observe(Guard(Sub))": func(t *testing.T, fsys vfs.FS) vfs.FS {
 			return vfs.Observe(vfs.Guard(below(t, fsys), allow), ignore)
 		},
 	}
-	stores := map[string]func(t *testing.T) string{
-		"memory": func(*testing.T) string { return "mem:" },
-		"local":  func(t *testing.T) string { return "file://" + t.TempDir() },
-		"s3":     func(t *testing.T) string { return shared.s3.URL(fmt.Sprintf("product/%d", rand.Uint64())) },
+	opened := func(url func(t *testing.T) string) func(t *testing.T) vfs.FS {
+		return func(t *testing.T) vfs.FS {
+			fsys, closer, err := backends.Open(t.Context(), url(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { closer.Close() })
+			return fsys
+		}
+	}
+	server := startSSHD(t)
+	stores := map[string]func(t *testing.T) vfs.FS{
+		"memory":  opened(func(*testing.T) string { return "mem:" }),
+		"local":   opened(func(t *testing.T) string { return "file://" + t.TempDir() }),
+		"s3":      opened(func(t *testing.T) string { return shared.s3.URL(fmt.Sprintf("product/%d", rand.Uint64())) }),
+		"openssh": func(t *testing.T) vfs.FS { return openSFTP(t, sftpOptions(server, t.TempDir())) },
 	}
 	for _, store := range slices.Sorted(maps.Keys(stores)) {
 		for _, wrapper := range slices.Sorted(maps.Keys(wrappers)) {
 			t.Run(store+"/"+wrapper, func(t *testing.T) {
 				steps := 5000
-				if store == "s3" {
+				if store == "s3" || store == "openssh" {
 					steps = 1000
 				}
-				vfstest.Run(t, vfstest.Harness{
+				h := vfstest.Harness{
 					ModelSteps: steps,
 					New: func(t *testing.T) vfs.FS {
-						fsys, closer, err := backends.Open(t.Context(), stores[store](t))
-						if err != nil {
-							t.Fatal(err)
-						}
-						t.Cleanup(func() { closer.Close() })
-						return wrappers[wrapper](t, fsys)
+						return wrappers[wrapper](t, stores[store](t))
 					},
-				})
+				}
+				vfstest.Run(t, h)
+				t.Run("mounted", func(t *testing.T) { vfstest.Run(t, h.Mounted()) })
 			})
 		}
 	}
 }
 
 func allow(vfs.Op, string) error { return nil }
+
+// within is fsys within limits that are never reached.
+func within(t *testing.T, fsys vfs.FS) vfs.FS {
+	t.Helper()
+	account, err := vfs.OpenAccount(fsys, vfs.AccountOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return vfs.Quota(fsys, account, vfs.Limits{Bytes: 1 << 40, Files: 1 << 30})
+}
 
 func ignore(context.Context, vfs.Observation) {}
 

@@ -15,6 +15,7 @@ import (
 // store a prefix of its own. TestMain has set the credentials.
 func TestContract(t *testing.T) {
 	vfstest.Run(t, s3Harness())
+	t.Run("mounted", func(t *testing.T) { vfstest.Run(t, s3Harness().Mounted()) })
 }
 
 // s3Harness opens fresh prefixes of the bucket.

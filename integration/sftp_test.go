@@ -66,7 +66,7 @@ func TestSFTPContract(t *testing.T) {
 		dirs[fsys] = dir
 		return fsys
 	}
-	vfstest.Run(t, vfstest.Harness{
+	h := vfstest.Harness{
 		MaxEntries: 1001,
 		New: func(t *testing.T) vfs.FS {
 			path, err := os.MkdirTemp(top, "")
@@ -81,7 +81,9 @@ func TestSFTPContract(t *testing.T) {
 			mu.Unlock()
 			return sub(t, other, dir)
 		},
-	})
+	}
+	vfstest.Run(t, h)
+	t.Run("mounted", func(t *testing.T) { vfstest.Run(t, h.Mounted()) })
 }
 
 // atPort rewrites a known_hosts file for a server that is reached at another port.

@@ -29,6 +29,7 @@ func TestContract(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) { vfstest.Run(t, harness(c.opt)) })
 	}
+	t.Run("mounted", func(t *testing.T) { vfstest.Run(t, harness(local.Options{NoSync: true}).Mounted()) })
 }
 
 // harness serves new directories with opt.

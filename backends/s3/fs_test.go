@@ -132,7 +132,7 @@ func TestContract(t *testing.T) {
 				o Options
 			}
 			opened := map[vfs.FS]origin{}
-			vfstest.Run(t, vfstest.Harness{
+			h := vfstest.Harness{
 				New: func(t *testing.T) vfs.FS {
 					s := s3fake.New(t, v.opt)
 					o := fakeOptions(s, "pre/fix")
@@ -148,7 +148,11 @@ func TestContract(t *testing.T) {
 				MaxEntries: v.entries,
 				Large:      500_000,
 				ModelSteps: 150,
-			})
+			}
+			vfstest.Run(t, h)
+			if v.name == "aws" {
+				t.Run("mounted", func(t *testing.T) { vfstest.Run(t, h.Mounted()) })
+			}
 		})
 	}
 }

@@ -51,4 +51,5 @@ func (s *server) harness() vfstest.Harness {
 
 func TestContract(t *testing.T) {
 	vfstest.Run(t, newServer(t).harness())
+	t.Run("mounted", func(t *testing.T) { vfstest.Run(t, newServer(t).harness().Mounted()) })
 }

@@ -49,6 +49,9 @@ func TestContract(t *testing.T) {
 				h.MaxEntries, h.Large = 100, 100_000
 			}
 			vfstest.Run(t, h)
+			if name == "OsFs" || name == "MemMapFs" {
+				t.Run("mounted", func(t *testing.T) { vfstest.Run(t, h.Mounted()) })
+			}
 		})
 	}
 }
