@@ -40,7 +40,7 @@ func TestFoldingKey(t *testing.T) {
 func TestFold(t *testing.T) {
 	inner, ctx := mem(), t.Context()
 	f := vfs.Fold(inner, vfs.FoldCase|vfs.FoldForm)
-	put(t, f, "Dir/", "Dir/Caf\u00e9.txt", "Dir/Sub/")
+	fill(t, f, "Dir/", "Dir/Caf\u00e9.txt", "Dir/Sub/")
 	for _, name := range []string{"dir/cafe\u0301.TXT", "DIR/CAF\u00c9.txt", "Dir/Caf\u00e9.txt"} {
 		wantText(t, name, get(t, f, name), "content of Dir/Caf\u00e9.txt")
 		info, err := f.Stat(ctx, name)
@@ -56,7 +56,7 @@ func TestFold(t *testing.T) {
 	wantErr(t, "Open", err, "dir/SUB", vfs.ErrIsDir)
 
 	// New below the old spelling; an upload replaces.
-	put(t, f, "DIR/sub/New", "dir/CAF\u00c9.TXT")
+	fill(t, f, "DIR/sub/New", "dir/CAF\u00c9.TXT")
 	wantText(t, "below", ls(t, inner, "Dir/Sub"), "New")
 	wantText(t, "replaced", get(t, inner, "Dir/Caf\u00e9.txt"), "content of dir/CAF\u00c9.TXT")
 	wantErr(t, "Mkdir", f.Mkdir(ctx, "dir/SUB"), "dir/SUB", fs.ErrExist)
@@ -70,7 +70,7 @@ func TestFold(t *testing.T) {
 		t.Error(err)
 	}
 	wantText(t, "respelled", ls(t, inner, "Dir/Sub"), "NEW")
-	put(t, f, "other")
+	fill(t, f, "other")
 	wantErr(t, "Rename with NoReplace", f.Rename(ctx, "OTHER", "dir/sub/neW", vfs.RenameOptions{NoReplace: true}), "OTHER", fs.ErrExist)
 	if err := f.Rename(ctx, "OTHER", "dir/sub/neW", vfs.RenameOptions{}); err != nil {
 		t.Error(err)
@@ -93,7 +93,7 @@ func TestFold(t *testing.T) {
 func TestFoldOfSeveral(t *testing.T) {
 	inner, ctx := mem(), t.Context()
 	f := vfs.Fold(inner, vfs.FoldCase)
-	put(t, inner, "aa", "aA", "Aa")
+	fill(t, inner, "aa", "aA", "Aa")
 	wantText(t, "exact", get(t, f, "aA"), "content of aA")
 	wantText(t, "folded", get(t, f, "AA"), "content of Aa")
 	if err := f.Remove(ctx, "AA"); err != nil {
@@ -110,7 +110,7 @@ func TestFoldOfSeveral(t *testing.T) {
 // are.
 func TestFoldOfStaged(t *testing.T) {
 	inner, ctx := mem(), t.Context()
-	put(t, inner, "File")
+	fill(t, inner, "File")
 	view := vfs.ForOwner(vfs.Fold(inner, vfs.FoldCase), "ann", vfs.ShowExact)
 	w, err := view.Create(ctx, "FILE", vfs.CreateOptions{})
 	if err != nil {
@@ -154,14 +154,14 @@ func TestFoldOfStaged(t *testing.T) {
 // beyond its bound.
 func TestFoldCosts(t *testing.T) {
 	inner, ctx := mem(), t.Context()
-	put(t, inner, "d/", "d/f")
+	fill(t, inner, "d/", "d/f")
 	listed := 0
 	f := vfs.Fold(vfs.Observe(inner, func(_ context.Context, o vfs.Observation) {
 		if o.Op == vfs.OpList {
 			listed++
 		}
 	}), vfs.FoldCase)
-	put(t, f, "d/f")
+	fill(t, f, "d/f")
 	get(t, f, "d/f")
 	if err := f.Rename(ctx, "d/f", "d/f", vfs.RenameOptions{}); err != nil {
 		t.Error(err)

@@ -21,8 +21,8 @@ import (
 
 func mem() vfs.FS { return memory.New(memory.Options{}) }
 
-// put writes files; what ends in / is a directory.
-func put(t *testing.T, f vfs.FS, names ...string) {
+// fill writes files; what ends in / is a directory.
+func fill(t *testing.T, f vfs.FS, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		if dir, ok := strings.CutSuffix(name, "/"); ok {
@@ -111,9 +111,9 @@ func mount(t *testing.T, opt vfs.MountOptions, points map[string]vfs.FS) vfs.FS 
 
 func TestMountTree(t *testing.T) {
 	root, a, deep, ctx := mem(), mem(), mem(), t.Context()
-	put(t, root, "top", "a/", "a/covered", "both/", "both/own", "file")
-	put(t, a, "f", "deep/", "deep/covered")
-	put(t, deep, "g")
+	fill(t, root, "top", "a/", "a/covered", "both/", "both/own", "file")
+	fill(t, a, "f", "deep/", "deep/covered")
+	fill(t, deep, "g")
 	m := mount(t, vfs.MountOptions{}, map[string]vfs.FS{
 		".": root, "a": a, "a/deep": deep, "both/m": mem(), "gone/x/y": deep, "file/m": mem()})
 
@@ -152,7 +152,7 @@ func TestMountTree(t *testing.T) {
 		wantErr(t, "Rename", m.Rename(ctx, "top", name, vfs.RenameOptions{}), name, fs.ErrPermission)
 		wantErr(t, "Rename from another store", m.Rename(ctx, "a/f", name, vfs.RenameOptions{}), name, fs.ErrPermission)
 	}
-	put(t, m, "both/new", "a/new/", "a/new/f")
+	fill(t, m, "both/new", "a/new/", "a/new/f")
 	wantText(t, "the store below", get(t, root, "both/new")+get(t, a, "new/f"), "content of both/newcontent of a/new/f")
 
 	// Files of two stores, which number theirs alike, are told apart.
@@ -213,7 +213,7 @@ func TestMountCaps(t *testing.T) {
 	if m.Caps() != want {
 		t.Errorf("Caps are %v, want %v", m.Caps(), want)
 	}
-	put(t, m, "f", "poor/f")
+	fill(t, m, "f", "poor/f")
 	wantErr(t, "Copy", vfs.ServerCopy(ctx, m, "f", "g", vfs.CopyOptions{}), "f", errors.ErrUnsupported)
 	wantErr(t, "Copy", vfs.ServerCopy(ctx, m, "f", "poor/g", vfs.CopyOptions{}), "f", errors.ErrUnsupported)
 	_, err := m.Create(ctx, "poor/f", vfs.CreateOptions{Mode: vfs.Append})
@@ -250,8 +250,8 @@ func TestMountCaps(t *testing.T) {
 
 func TestMountSub(t *testing.T) {
 	root, inner, ctx := mem(), mem(), t.Context()
-	put(t, root, "home/", "home/own")
-	put(t, inner, "d/", "d/f")
+	fill(t, root, "home/", "home/own")
+	fill(t, inner, "d/", "d/f")
 	m := mount(t, vfs.MountOptions{}, map[string]vfs.FS{".": root, "home/m": inner, "no/where/m": inner})
 	for dir, want := range map[string]string{"home": "m/ own", "home/m": "d/", "home/m/d": "f", "no": "where/", "no/where": "m/"} {
 		sub, err := vfs.Sub(m, dir)
@@ -280,8 +280,8 @@ func TestMountSub(t *testing.T) {
 // twoStores are joined as . and m.
 func twoStores(t *testing.T, opt vfs.MountOptions) (m, root, other vfs.FS) {
 	root, other = mem(), mem()
-	put(t, root, "f", "d/", "d/a", "d/e/", "d/e/b", "d/empty/")
-	put(t, other, "there")
+	fill(t, root, "f", "d/", "d/a", "d/e/", "d/e/b", "d/empty/")
+	fill(t, other, "there")
 	return mount(t, opt, map[string]vfs.FS{".": root, "m": other}), root, other
 }
 
@@ -304,7 +304,7 @@ func TestMoveBetweenStores(t *testing.T) {
 	}
 	wantText(t, "the directory", ls(t, other, "moved")+" "+ls(t, other, "moved/e")+get(t, other, "moved/e/b"), "a e/ empty/ bcontent of d/e/b")
 	wantText(t, "what is left", ls(t, m, "."), "m/")
-	put(t, m, "d/", "x")
+	fill(t, m, "d/", "x")
 	wantErr(t, "a directory onto a file", m.Rename(ctx, "d", "m/there", vfs.RenameOptions{}), "m/there", fs.ErrExist)
 	wantErr(t, "a directory onto a directory", m.Rename(ctx, "d", "m/moved", vfs.RenameOptions{}), "m/moved", fs.ErrExist)
 	wantErr(t, "nothing", m.Rename(ctx, "none", "m/n", vfs.RenameOptions{}), "none", fs.ErrNotExist)

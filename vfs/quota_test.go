@@ -55,7 +55,7 @@ func text(n int) string { return strings.Repeat("x", n) }
 
 func TestQuotaCounts(t *testing.T) {
 	tree, ctx := mem(), t.Context()
-	put(t, tree, "d/", "d/old") // 16 bytes
+	fill(t, tree, "d/", "d/old") // 16 bytes
 	a := account(t, tree, vfs.AccountOptions{})
 	q := vfs.Quota(tree, a, vfs.Limits{Bytes: 100, Files: 4})
 	uses(t, a, "at first", 16, 1)
@@ -110,7 +110,7 @@ func TestQuotaSizeHintAndSpace(t *testing.T) {
 	tree, ctx := mem(), t.Context()
 	a := account(t, tree, vfs.AccountOptions{})
 	q := vfs.Quota(faultfs.Without(tree, vfs.CanSpace), a, vfs.Limits{Bytes: 100})
-	put(t, tree, "eight") // 16
+	fill(t, tree, "eight") // 16
 	for hint, want := range map[int64]error{84: nil, 85: vfs.ErrQuota} {
 		w, err := q.Create(ctx, "f", vfs.CreateOptions{SizeHint: hint})
 		if !errors.Is(err, want) {
@@ -244,7 +244,7 @@ func parkOne(t *testing.T, f vfs.FS, name string, n int) error {
 func TestQuotaOfParkedUploads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tree, ctx := vfs.FS(memory.New(memory.Options{StagedExpiry: time.Hour})), t.Context()
-		put(t, tree, "d/", "d/e/")
+		fill(t, tree, "d/", "d/e/")
 		a := account(t, tree, vfs.AccountOptions{Owners: []string{"ann"}})
 		q := vfs.Quota(tree, a, vfs.Limits{Bytes: 100})
 		if err := parkOne(t, q, "f", 120); err != nil { // all that fits
@@ -311,7 +311,7 @@ func TestQuotaOfParkedUploads(t *testing.T) {
 // A running upload follows its directory.
 func TestQuotaOfAMovedUpload(t *testing.T) {
 	tree, ctx := mem(), t.Context()
-	put(t, tree, "d/")
+	fill(t, tree, "d/")
 	if err := upload(ctx, tree, "d/f", text(30), vfs.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +340,7 @@ func TestQuotaOfLostAnswers(t *testing.T) {
 	bad := faultfs.New(tree)
 	a := account(t, tree, vfs.AccountOptions{})
 	q := vfs.Quota(bad, a, vfs.Limits{Bytes: 100})
-	put(t, q, "f", "g")
+	fill(t, q, "f", "g")
 	for _, op := range []faultfs.Op{faultfs.Commit, faultfs.Remove, faultfs.Rename, faultfs.Copy} {
 		fault := bad.Inject(faultfs.Fault{Op: op, Late: true, Err: errors.New("the answer is lost")})
 		var err error
@@ -350,7 +350,7 @@ func TestQuotaOfLostAnswers(t *testing.T) {
 		case faultfs.Remove:
 			err = q.Remove(ctx, "g")
 		case faultfs.Rename:
-			put(t, tree, "over")
+			fill(t, tree, "over")
 			if err := a.Recount(ctx); err != nil {
 				t.Fatal(err)
 			}
@@ -470,13 +470,13 @@ func (k *kept) Store(s vfs.AccountState) error {
 func TestAccountOverRestarts(t *testing.T) {
 	tree, ctx, store := mem(), t.Context(), &kept{}
 	opt := vfs.AccountOptions{Store: store}
-	put(t, tree, "f") // 12 bytes
+	fill(t, tree, "f") // 12 bytes
 	a := account(t, tree, opt)
 	if !a.Stale() {
 		t.Error("an account that was never counted is not stale")
 	}
 	q := vfs.Quota(tree, a, vfs.Limits{})
-	put(t, q, "g")
+	fill(t, q, "g")
 	if err := parkOne(t, q, "p\xff", 7); err != nil {
 		t.Fatal(err)
 	}
@@ -505,7 +505,7 @@ func TestAccountOverRestarts(t *testing.T) {
 		t.Errorf("closed: %v, %+v", err, store.state)
 	}
 
-	put(t, tree, "unseen")
+	fill(t, tree, "unseen")
 	stored := store.stored
 	a = account(t, tree, opt)
 	uses(t, a, "after a restart", 31, 3) // and no count
@@ -538,7 +538,7 @@ func TestAccountOverRestarts(t *testing.T) {
 func TestRecountAmongChanges(t *testing.T) {
 	tree, ctx := mem(), t.Context()
 	for i := range 50 {
-		put(t, tree, fmt.Sprintf("d%d/", i))
+		fill(t, tree, fmt.Sprintf("d%d/", i))
 	}
 	a := account(t, tree, vfs.AccountOptions{})
 	q := vfs.Quota(tree, a, vfs.Limits{Bytes: 1 << 30})
@@ -612,7 +612,7 @@ func (w *readerSpyWriter) ReadFrom(r io.Reader) (int64, error) {
 // A Sub counts in the same account.
 func TestQuotaSub(t *testing.T) {
 	tree, ctx := mem(), t.Context()
-	put(t, tree, "home/", "home/ann/")
+	fill(t, tree, "home/", "home/ann/")
 	a := account(t, tree, vfs.AccountOptions{})
 	q := vfs.Quota(tree, a, vfs.Limits{Bytes: 20})
 	sub, err := vfs.Sub(q, "home/ann")

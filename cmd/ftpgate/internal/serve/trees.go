@@ -283,7 +283,7 @@ func (o *opening) rights(p *point, fsys vfs.FS, dir string) vfs.FS {
 	}
 	if p.mount.Permissions.Given {
 		policy := &auth.Policy{Permissions: p.mount.Permissions.Permissions}
-		fsys = vfs.Guard(fsys, policy.Allow)
+		fsys = vfs.GuardRules(fsys, policy)
 	}
 	if p.mount.ReadOnly {
 		fsys = vfs.ReadOnly(fsys)
@@ -298,8 +298,25 @@ func (o *opening) fold(fsys vfs.FS, how config.Names, dir string) vfs.FS {
 	if how.Folding() == 0 {
 		return fsys
 	}
-	policy := o.p.Policy
-	return vfs.Fold(vfs.Guard(fsys, func(op vfs.Op, name string) error { return policy.Allow(op, vfs.Join(dir, name)) }), how.Folding())
+	return vfs.Fold(vfs.GuardRules(fsys, rulesBelow{o.p.Policy, dir}), how.Folding())
+}
+
+// rulesBelow are the rules of the directory dir as a tree of its own.
+type rulesBelow struct {
+	vfs.Rules
+	dir string
+}
+
+func (r rulesBelow) Allow(op vfs.Op, name string) error {
+	return r.Rules.Allow(op, vfs.Join(r.dir, name))
+}
+
+func (r rulesBelow) AllowMove(oldname, newname string, dir bool) error {
+	return r.Rules.AllowMove(vfs.Join(r.dir, oldname), vfs.Join(r.dir, newname), dir)
+}
+
+func (r rulesBelow) AllowLink(target, name string) error {
+	return r.Rules.AllowLink(vfs.Join(r.dir, target), vfs.Join(r.dir, name))
 }
 
 // fillIn puts the user's name into text. The name must be one element of a path, in

@@ -279,13 +279,29 @@ func TestFoldedNamesKeepThePolicy(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "root"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	f, release, err := tr.open(t.Context(), principal("ann", auth.Settings{Policy: &auth.Policy{Permissions: auth.ReadOnly}}))
+	if err := os.WriteFile(filepath.Join(dir, "root", "Secret.key"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hidden, err := auth.NewPatterns("*.key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := &auth.Policy{Permissions: auth.ReadWrite, Hidden: hidden}
+	f, release, err := tr.open(t.Context(), principal("ann", auth.Settings{Policy: policy}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer release()
-	if err := write(t.Context(), f, "x", 1); !errors.Is(err, fs.ErrPermission) {
-		t.Errorf("%v", err)
+	for _, name := range []string{"Secret.key", "SECRET.KEY", "secret.Key"} {
+		if _, err := f.Stat(t.Context(), name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Stat(%q): %v", name, err)
+		}
+		if err := f.Remove(t.Context(), name); err == nil {
+			t.Errorf("%q can be removed", name)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "root", "Secret.key")); err != nil {
+		t.Error(err)
 	}
 }
 
