@@ -3,8 +3,10 @@
 //
 // A backend (local disk, memory, S3, SFTP) implements [FS] and whichever of
 // the optional abilities it has. Wrappers put a policy or a translation in
-// front of any FS: [Sub] (chroot), [ReadOnly], [Guard] (permissions), [Observe]
-// (metrics and traces) and [ForOwner] (whose interrupted uploads to show).
+// front of any FS: [Sub] (chroot), [ReadOnly], [Guard] (permissions), [Quota] (bytes
+// and files), [Fold] (names without regard to case and Unicode form), [Observe]
+// (metrics and traces) and [ForOwner] (whose interrupted uploads to show). [Mount]
+// joins several stores to one tree.
 //
 // # Names
 //

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"iter"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -37,9 +38,11 @@ const DefaultFoldEntries = 100_000
 // spelling of itself works. Listings show all entries as they are.
 //
 // A name that exists as it is spelled costs nothing more; any other costs a listing
-// of its directory. In directories with more than DefaultFoldEntries entries only
-// exact names are found. Names that are not UTF-8 are folded by their ASCII letters.
-// Two uploads at once of two spellings that are both new make two files.
+// of its directory, unless that was listed within the last two seconds. In directories
+// with more than DefaultFoldEntries entries only exact names are found. Names that are
+// not UTF-8 are folded by their ASCII letters. What others make in a directory that was
+// just listed is found by another spelling only after those two seconds; two sessions that
+// make two spellings of a new name at about the same time make two files.
 func Fold(fsys FS, how Folding) FS {
 	return &foldFS{inner: fsys, how: how, entries: DefaultFoldEntries}
 }
@@ -48,6 +51,59 @@ type foldFS struct {
 	inner   FS
 	how     Folding
 	entries int
+	recent  recentDir
+}
+
+// recentDir remembers the names of the directory that was listed last, for who makes
+// many new ones in it. What it finds is checked, so it may be old.
+type recentDir struct {
+	mu    sync.Mutex
+	dir   string
+	names map[string]string // by key; nil: nothing is remembered
+	end   *time.Timer
+}
+
+const (
+	recentTime    = 2 * time.Second
+	recentEntries = 10_000 // larger directories are not remembered
+)
+
+// find returns the name that is known for key, and whether dir is.
+func (r *recentDir) find(dir, key string) (name string, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.names == nil || r.dir != dir {
+		return "", false
+	}
+	return r.names[key], true
+}
+
+// remember takes the names of dir; nil forgets.
+func (r *recentDir) remember(dir string, names map[string]string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.end != nil {
+		r.end.Stop()
+	}
+	if r.dir, r.names = dir, names; names != nil {
+		r.end = time.AfterFunc(recentTime, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.names = nil
+		})
+	}
+}
+
+// made adds a name that we have made.
+func (r *recentDir) made(name string, how Folding) {
+	dir, base := Split(name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.names != nil && r.dir == dir && len(r.names) < recentEntries {
+		if key := how.Key(base); r.names[key] == "" {
+			r.names[key] = base
+		}
+	}
 }
 
 var _ Full = (*foldFS)(nil)
@@ -89,21 +145,39 @@ func simplest(r rune) rune {
 
 // entry finds the entry of dir that is meant by base; "": none.
 func (f *foldFS) entry(ctx context.Context, dir, base string) (string, error) {
-	key, best, seen := f.how.Key(base), "", 0
+	key, seen := f.how.Key(base), 0
+	if name, known := f.recent.find(dir, key); known {
+		if name == "" {
+			return "", nil
+		}
+		if there, err := f.exists(ctx, Join(dir, name)); there || err != nil {
+			return name, err
+		}
+	}
+	names := map[string]string{}
+	best := ""
 	for info, err := range f.inner.ReadDir(ctx, dir, "") {
 		if err != nil {
 			return "", err
 		}
+		name := info.Name()
+		if name == base { // a link that leads nowhere
+			return base, nil
+		}
 		if seen++; seen > f.entries {
 			return "", nil
 		}
-		if info.Name() == base { // a link that leads nowhere
-			return base, nil
-		}
-		if name := info.Name(); f.how.Key(name) == key && (best == "" || name < best) {
+		k := f.how.Key(name)
+		if k == key && (best == "" || name < best) {
 			best = name
 		}
+		if seen > recentEntries {
+			names = nil
+		} else if old := names[k]; old == "" || name < old {
+			names[k] = name
+		}
 	}
+	f.recent.remember(dir, names)
 	return best, nil
 }
 
@@ -198,7 +272,7 @@ func (f *foldFS) Sub(dir string) (FS, error) {
 	if err != nil {
 		return nil, callersName(real, dir)(err)
 	}
-	return &foldFS{sub, f.how, f.entries}, nil
+	return &foldFS{inner: sub, how: f.how, entries: f.entries}, nil
 }
 
 // Close closes what Fold was given, where that can be closed.
@@ -263,6 +337,7 @@ func (f *foldFS) Create(ctx context.Context, name string, opt CreateOptions) (Wr
 	if err != nil {
 		return nil, callersName(real, name)(err)
 	}
+	f.recent.made(real, f.how)
 	if real == name {
 		return w, nil
 	}
@@ -275,7 +350,11 @@ func (f *foldFS) make(ctx context.Context, op, name string, do func(real string)
 	if err != nil {
 		return err
 	}
-	return callersName(real, name)(do(real))
+	if err := do(real); err != nil {
+		return callersName(real, name)(err)
+	}
+	f.recent.made(real, f.how)
+	return nil
 }
 
 func (f *foldFS) Mkdir(ctx context.Context, name string) error {
@@ -306,7 +385,10 @@ func (f *foldFS) pair(ctx context.Context, op, from, to string, move bool, do fu
 		_, base := Split(to)
 		realTo = Join(dir, base)
 	}
-	err = do(realFrom, realTo)
+	if err = do(realFrom, realTo); err == nil {
+		f.recent.made(realTo, f.how)
+		return nil
+	}
 	if pe, ok := err.(*fs.PathError); ok && pe.Path == realTo && realTo != realFrom {
 		return callersName(realTo, to)(err)
 	}

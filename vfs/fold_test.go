@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io/fs"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/ftpgate/ftpgate/vfs"
 	"github.com/ftpgate/ftpgate/vfs/faultfs"
@@ -139,6 +141,7 @@ func TestFoldOfStaged(t *testing.T) {
 	if err := vfs.Symlink(ctx, inner, "none", "Link"); err != nil {
 		t.Fatal(err)
 	}
+	view = vfs.Fold(inner, vfs.FoldCase)
 	for _, name := range []string{"LINK", "link"} {
 		if err := view.Rename(ctx, name, name+"2", vfs.RenameOptions{}); err != nil {
 			t.Error(err)
@@ -172,6 +175,33 @@ func TestFoldCosts(t *testing.T) {
 	if _, err := f.Stat(ctx, "D/F"); err != nil || listed != 2 {
 		t.Errorf("%v, and %d listings for two elements", err, listed)
 	}
+	// Who makes many names in a directory lists it once; what others make is seen after a while.
+	synctest.Test(t, func(t *testing.T) {
+		listed = 0
+		f := vfs.Fold(vfs.Observe(inner, func(_ context.Context, o vfs.Observation) {
+			if o.Op == vfs.OpList {
+				listed++
+			}
+		}), vfs.FoldCase)
+		for _, name := range []string{"d/one", "d/two", "d/ONE", "d/three/", "d/Three/x"} {
+			fill(t, f, name)
+		}
+		if listed != 2 {
+			t.Errorf("%d listings for new names in two directories", listed)
+		}
+		if err := f.Remove(t.Context(), "d/TWO"); err != nil {
+			t.Error(err)
+		}
+		if _, err := f.Stat(t.Context(), "d/Two"); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("Stat of what was removed: %v", err)
+		}
+		fill(t, inner, "d/others")
+		time.Sleep(3 * time.Second)
+		if _, err := f.Stat(t.Context(), "d/OTHERS"); err != nil {
+			t.Error(err)
+		}
+	})
+	wantText(t, "made", ls(t, inner, "d"), "f one others three/")
 	many := faultfs.New(inner)
 	many.Inject(faultfs.Fault{Op: faultfs.ReadDir, Err: errors.New("the store broke")})
 	_, err := vfs.Fold(many, vfs.FoldCase).Stat(ctx, "D/F")

@@ -18,7 +18,7 @@ import (
 // another terminal.
 func startMessage(w io.Writer, cfg *config.Config, a *accounts, cert *x509.Certificate, ls *listeners) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Serving %s to %s.\n", what(cfg.URL), a.describe())
+	fmt.Fprintf(&b, "Serving %s%s to %s.\n", what(cfg.URL), mounted(cfg), a.describe())
 	var addrs []string
 	for _, l := range ls.explicit {
 		addrs = append(addrs, l.Addr().String())
@@ -81,6 +81,18 @@ func what(u config.URL) string {
 		return abs
 	}
 	return string(u)
+}
+
+// mounted names the mounts.
+func mounted(cfg *config.Config) string {
+	var paths []string
+	for _, m := range cfg.Mounts {
+		paths = append(paths, string(m.Path))
+	}
+	if len(paths) == 0 {
+		return ""
+	}
+	return ", with mounts at " + sentence(paths) + ","
 }
 
 // describe lists who may log in and what they may do.

@@ -59,7 +59,7 @@ var errClosing = errors.New("ftpgate is stopping")
 // acquire returns the store of url, which is open until release is called, and
 // keeps it open then for a while, or with keep until the end. A memory is always kept: closing
 // would lose its files.
-func (s *stores) acquire(ctx context.Context, place, url string, keep bool) (st *store, release func(), err error) {
+func (s *stores) acquire(ctx context.Context, place, url string, keep bool) (*store, func(), error) {
 	key, memory := url, strings.HasPrefix(strings.ToLower(url), "mem:")
 	if memory { // each place has one of its own
 		key = place + " " + url
@@ -69,7 +69,7 @@ func (s *stores) acquire(ctx context.Context, place, url string, keep bool) (st 
 		s.mu.Unlock()
 		return nil, nil, errClosing
 	}
-	st = s.byKey[key]
+	st := s.byKey[key]
 	if st == nil {
 		st = &store{key: key, url: url, memory: memory, keep: memory, opened: make(chan struct{}), ledgers: map[string]*ledger{}}
 		s.byKey[key] = st
@@ -82,7 +82,8 @@ func (s *stores) acquire(ctx context.Context, place, url string, keep bool) (st 
 		st.timer = nil
 	}
 	s.mu.Unlock()
-	release = sync.OnceFunc(func() { s.release(st) })
+	release := sync.OnceFunc(func() { s.release(st) })
+	var err error
 	select {
 	case <-st.opened:
 		err = st.err

@@ -65,6 +65,13 @@ func (s *countedStore) Close() error {
 	return nil
 }
 
+// count is how often url is open.
+func (c *counted) count(url string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.open[url]
+}
+
 func TestStoresAreSharedAndClosedWhenIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &counted{wait: time.Second}
@@ -88,13 +95,13 @@ func TestStoresAreSharedAndClosedWhenIdle(t *testing.T) {
 			release()
 			release() // counts once
 			time.Sleep(59 * time.Second)
-			if b.open["x://ann"] != 1 {
+			if b.count("x://ann") != 1 {
 				t.Fatal("closed while it is in use, or too early")
 			}
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if b.open["x://ann"] != 0 {
+		if b.count("x://ann") != 0 {
 			t.Error("open when it has been idle for a minute")
 		}
 		// It opens again; a memory, and what is fixed, stays open.
@@ -107,17 +114,17 @@ func TestStoresAreSharedAndClosedWhenIdle(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if b.open["x://ann"] != 0 || b.open["mem:"] != 1 || b.open["x://all"] != 1 {
-			t.Errorf("open after an hour: %v", b.open)
+		if b.count("x://ann") != 0 || b.count("mem:") != 1 || b.count("x://all") != 1 {
+			t.Error("open after an hour is not what it should be")
 		}
-		if _, release, err := s.acquire(t.Context(), "another place", "mem:", false); err != nil || b.open["mem:"] != 2 {
-			t.Errorf("two places share a memory: %v, %v", b.open, err)
+		if _, release, err := s.acquire(t.Context(), "another place", "mem:", false); err != nil || b.count("mem:") != 2 {
+			t.Errorf("two places share a memory: %v", err)
 		} else {
 			release()
 		}
 		s.close()
-		for url, n := range b.open {
-			if n != 0 {
+		for _, url := range []string{"x://ann", "x://all", "mem:"} {
+			if b.count(url) != 0 {
 				t.Errorf("%s is open after the end", url)
 			}
 		}
