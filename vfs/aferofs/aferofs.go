@@ -5,6 +5,11 @@
 // to a hidden temporary name and renames it at Commit. What afero has no word for
 // is missing in Caps: parking, copies inside the store, free space, links. Appending
 // copies the old content. For a disk, backends/local does all of it better.
+//
+// afero.OsFs, MemMapFs, BasePathFs and CopyOnWriteFs fulfil the contract of package
+// vfs as far as Caps says; ReadOnlyFs, FromIOFS, zipfs and tarfs can be read (the last
+// two belong into vfs.ReadOnly). CacheOnReadFs can only be read: it makes a new file in both
+// of its layers, and fails at the second.
 package aferofs
 
 import (
