@@ -160,23 +160,29 @@ func (s *session) login(p *auth.Principal, profile *Profile, fsys vfs.FS, releas
 	notify(s.cfg.Hooks.Login, Login{s.id, s.remote, p.Name, p.Anonymous, s.protected})
 }
 
-// logout forgets the user and the data connection that was agreed.
-func (s *session) logout() {
+// leave gives back what the user holds, and the data connection that was agreed.
+func (s *session) leave() {
 	if s.release != nil {
 		s.release()
+		s.release = nil
 	}
 	if s.seat != nil {
 		s.seat.leave()
 		s.seat = nil
 		s.srv.entered(-1)
 	}
-	s.user, s.principal, s.fsys, s.visible, s.release = "", nil, nil, nil, nil
+	s.setEndpoint(nil)
+}
+
+// logout forgets the user.
+func (s *session) logout() {
+	s.leave()
+	s.user, s.principal, s.fsys, s.visible = "", nil, nil, nil
 	s.profile, _ = s.cfg.profile("")
 	s.certified = false
 	s.up, s.down = nil, nil
 	s.log = s.connLog
 	s.cwd = "."
-	s.setEndpoint(nil)
 	s.clearOneShots()
 }
 

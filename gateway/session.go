@@ -152,7 +152,7 @@ func (s *session) close() {
 	if !s.harmless && s.dismissal == nil && !s.srv.isDraining() {
 		defer s.srv.heldAgainst(s.cfg, s.remote, s.points+pointsFruitless)
 	}
-	s.logout()
+	s.leave() // and no more: a worker that was left behind may still look at the rest
 	if !s.broken && unread(s.raw) {
 		if half, ok := s.conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
 			drain(s.conn) // else the last reply may be lost
