@@ -28,7 +28,7 @@ func (h *hanging) wait(ctx context.Context, op vfs.Op) error {
 	}
 	if h.deaf {
 		<-h.freed
-		return errors.New("freed")
+		return nil
 	}
 	<-ctx.Done()
 	return context.Cause(ctx)
@@ -245,6 +245,37 @@ func TestAborWithDeafStore(t *testing.T) {
 }
 
 // Effects may overtake, replies keep their order.
+// A store that comes back when its session is over finds nothing that would make the
+// process panic, and can still be given back.
+func TestDeafStoreComesBack(t *testing.T) {
+	for _, test := range []struct {
+		line string
+		op   vfs.Op
+	}{
+		{"RETR f", vfs.OpRead}, {"STOR f", vfs.OpStat}, {"STOR f", vfs.OpWrite}, {"APPE f", vfs.OpStat}, {"STOU", vfs.OpWrite},
+		{"LIST f", vfs.OpStat}, {"MLSD", vfs.OpStat}, {"SIZE f", vfs.OpStat}, {"HASH f", vfs.OpRead}, {"RMDA f", vfs.OpStat},
+		{"COMB g f f", vfs.OpWrite}, {"SITE COPY f g", vfs.OpStat}, {"SITE MKDIR a/b", vfs.OpStat}, {"CWD f", vfs.OpStat},
+	} {
+		t.Run(test.line+" "+string(test.op), func(t *testing.T) {
+			inBubble(t, nil, func(t *testing.T, b *bench, fsys *hanging) {
+				c := b.login()
+				c.data()
+				fsys.hang[test.op], fsys.deaf = true, true
+				c.send(test.line)
+				time.Sleep(time.Second)
+				c.conn.Close()
+				time.Sleep(time.Minute)
+				close(fsys.freed)
+				<-b.released
+				synctest.Wait()
+				if n := b.srv.abandoned.Load(); n != 0 {
+					t.Errorf("%d workers abandoned", n)
+				}
+			})
+		})
+	}
+}
+
 func TestAborPassesQueuedLines(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, b *bench, _ *hanging) {
 		c := b.login()

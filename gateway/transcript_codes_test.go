@@ -1,9 +1,7 @@
 package gateway_test
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -32,31 +30,6 @@ type codeError struct {
 func (e *codeError) Error() string {
 	return fmt.Sprintf("to %s: expected %s\n     got %s", show(e.sent), e.want, show(e.reply))
 }
-
-// unspoken says whether the server tells that it has no such command, and which.
-func (e *codeError) unspoken() (string, bool) {
-	switch e.reply[:3] {
-	case "504":
-	case "500", "501", "502":
-		if !noCommand.MatchString(e.reply) {
-			return "", false
-		}
-	default:
-		return "", false
-	}
-	words := strings.Fields(strings.ToUpper(e.sent))
-	if e.begun || len(words) == 0 || words[0] == "HELP" || !letters.MatchString(words[0]) {
-		return "", false
-	}
-	if len(words) > 1 && (words[0] == "SITE" || words[0] == "OPTS" || words[0] == "MODE" || words[0] == "STRU") {
-		return words[0] + " " + words[1], true
-	}
-	return words[0], true
-}
-
-var noCommand = regexp.MustCompile(`(?i)unknown|not understood|not implemented|not recognized|unrecognized|unsupported|not supported|disabled|bad (mode|structure)`)
-
-var letters = regexp.MustCompile(`^[A-Z0-9-]+$`)
 
 // expectCode compares the code of the next reply with that of a pattern, and catches
 // what the pattern names. 125 says what 150 says (RFC 959 5.4).
@@ -250,35 +223,4 @@ func waitConns(at netip.AddrPort, n int, patience time.Duration) error {
 			return fmt.Errorf("%d connections are open", open)
 		}
 	}
-}
-
-// otherNetwork is the network in front of a server of another process.
-type otherNetwork struct{ tcpNetwork }
-
-func (*otherNetwork) patience() time.Duration { return 10 * time.Second }
-
-// drained asks the kernel what the other process has not read.
-func (n *otherNetwork) drained(c net.Conn) error {
-	local := netip.MustParseAddrPort(c.LocalAddr().String()).Port()
-	remote := netip.MustParseAddrPort(c.RemoteAddr().String()).Port()
-	ours, theirs := fmt.Sprintf(":%04X", local), fmt.Sprintf(":%04X", remote)
-	for end := time.Now().Add(n.patience()); time.Now().Before(end); time.Sleep(time.Millisecond) {
-		rows, err := tcpSockets()
-		if err != nil {
-			return err
-		}
-		unread := false
-		for _, row := range rows {
-			switch {
-			case strings.HasSuffix(row[0], theirs) && strings.HasSuffix(row[1], ours):
-				unread = unread || !strings.HasSuffix(row[3], ":00000000")
-			case strings.HasSuffix(row[0], ours) && strings.HasSuffix(row[1], theirs):
-				unread = unread || !strings.HasPrefix(row[3], "00000000:")
-			}
-		}
-		if !unread {
-			return nil
-		}
-	}
-	return errors.New("the server does not read what was sent")
 }
