@@ -6,5 +6,6 @@
 // [Users], whose accounts were given by the program or read from a users file
 // ([LoadUsers]). [Chain] asks several in order and is the one place where
 // passwords are checked, so that what a login costs does not tell which names
-// exist, and so that many logins at once can't take all CPUs.
+// exist, and so that many logins at once can't take all CPUs. Sources that check
+// passwords themselves are in the packages below; [Hold] hides how long they take.
 package auth

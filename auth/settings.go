@@ -44,10 +44,15 @@ type Settings struct {
 // limit.
 type Quota struct{ Bytes, Files int64 }
 
+// toggle is the setting that is on or off, nil if key is another kind.
+func (a *Account) toggle(key string) *bool {
+	return map[string]*bool{"disabled": &a.Disabled, "require_tls": &a.RequireTLS, "fxp": &a.FXP}[key]
+}
+
 // Set reads one of the settings that users files, and directories of other kinds,
 // know as text; ParseUsers lists them. hasValue tells "key=" from "key".
 func (a *Account) Set(key, value string, hasValue bool) error {
-	if on := map[string]*bool{"disabled": &a.Disabled, "require_tls": &a.RequireTLS, "fxp": &a.FXP}[key]; on != nil {
+	if on := a.toggle(key); on != nil {
 		if hasValue {
 			return fmt.Errorf("%s has no value; delete it to take it back", key)
 		}
@@ -82,7 +87,7 @@ func (a *Account) Set(key, value string, hasValue bool) error {
 	default:
 		var known bool
 		if known, err = a.setLimit(key, value); !known {
-			return fmt.Errorf("key %q is unknown; there are perm, home, url, quota_bytes, quota_files, rate, profile, expires, "+limitKeys+", fxp, require_tls and disabled", key)
+			return unknownSetting(fmt.Sprintf("key %q is unknown; there are perm, home, url, quota_bytes, quota_files, rate, profile, expires, "+limitKeys+", fxp, require_tls and disabled", key))
 		}
 	}
 	if !hasValue {
