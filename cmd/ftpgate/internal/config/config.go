@@ -29,12 +29,16 @@ type Config struct {
 	Write bool `yaml:"write" default:"false"`
 	// The users who may log in, in addition to those of users files. A name that
 	// several sources have is taken from the first of: command line, environment,
-	// this list, users files in their order.
+	// this list, users files in their order, account sources in theirs.
 	Users []User `yaml:"users"`
 	// Files with a user per line, `name:hash` or `name:hash:perm=elr,home=/dir,…`, which
-	// `ftpgate passwd` writes; htpasswd files with bcrypt hashes work too. One path or
+	// `ftpgate passwd` writes; htpasswd files with bcrypt or SHA-crypt hashes work too. They are read
+	// again when they change. One path or
 	// a list; relative paths begin at the directory of the configuration file.
 	UsersFiles []Path `yaml:"users_files"`
+	// Sources of users outside of ftpgate, asked in their order after `users`, `users_files` and
+	// `anonymous`. The first one that knows a name decides. See [accounts.md](accounts.md).
+	AccountSources []AccountSource `yaml:"account_sources"`
 	// The greeting, which may have several lines.
 	Banner string `yaml:"banner" default:"FTP server ready"`
 	// The time zone of the times in LIST, such as `Europe/Berlin`, or `Local`. MLSD and
@@ -165,6 +169,9 @@ type Limits struct {
 type Timeouts struct {
 	// From connecting to having logged in.
 	Login Duration `yaml:"login" default:"10s"`
+	// How long a refused login takes at least where there are `account_sources`, so that its time
+	// tells nothing about who is known to them; longer than they take.
+	Refusal Duration `yaml:"refusal" default:"500ms"`
 	// Between two commands.
 	Idle Duration `yaml:"idle" default:"5m"`
 	// What clients may set it to (SITE IDLE) at most.

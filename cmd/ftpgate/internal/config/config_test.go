@@ -34,7 +34,14 @@ func forget(v reflect.Value) {
 	if x, ok := v.Addr().Interface().(located); ok {
 		x.locate(position{})
 	}
+	if x, ok := v.Addr().Interface().(*Pair); ok {
+		x.keyAt, x.valueAt = position{}, position{}
+	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			forget(v.Elem())
+		}
 	case reflect.Slice:
 		for i := range v.Len() {
 			forget(v.Index(i))
@@ -73,6 +80,10 @@ func TestLoadEveryKey(t *testing.T) {
 	forget(reflect.ValueOf(c).Elem())
 	// What is about policies and the defence has a test of its own.
 	c.Users, c.Policy, c.Defence, c.SharedRates = c.Users[:3], Policy{}, Defence{}, SharedRates{}
+	dir, err := filepath.Abs("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
 	yes := true
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
@@ -88,6 +99,21 @@ func TestLoadEveryKey(t *testing.T) {
 		Anonymous:  &yes,
 		Write:      true,
 		UsersFiles: []Path{"testdata/users", "/etc/ftpgate/htpasswd"},
+		AccountSources: []AccountSource{
+			{Optional: true, Defaults: Pairs{{Key: "home", Value: "/ldap"}, {Key: "require_tls", Value: "true"}}, LDAP: &LDAP{
+				URL: []LDAPServer{"ldap://ldap1.example.org", "ldaps://ldap2.example.org:6360"}, StartTLS: true, ClearText: true, CA: "testdata/ldap-ca.pem",
+				BindDN: "cn=ftpgate,dc=example,dc=org", BindPasswordEnv: "LDAP_PASSWORD", BindPasswordFile: "testdata/ldap-password", Base: "ou=people,dc=example,dc=org",
+				Filter: "(&(objectClass=person)(uid={user}))", UserAttribute: "cn", Groups: []DN{"cn=ftp,ou=groups,dc=example,dc=org"},
+				Attributes: Pairs{{Key: "home", Value: "ftpHome"}, {Key: "disabled", Value: "locked"}}, Timeout: Timeout(time.Second), Concurrency: 2}},
+			{LDAP: &LDAP{URL: []LDAPServer{"ldaps://dc.example.org"}, UserDN: "{user}@example.org", Base: "dc=example,dc=org", UserAttribute: "uid", Timeout: Timeout(5 * time.Second), Concurrency: 16}},
+			{SQL: &SQL{Database: "postgres://ftpgate@db.example.org/accounts?sslmode=verify-full", PasswordEnv: "DB_PASSWORD", PasswordFile: "testdata/db-password",
+				Query: "SELECT hash FROM users WHERE name = $1", Timeout: Timeout(2 * time.Second), Concurrency: 3}},
+			{SQL: &SQL{Database: Database("sqlite:" + dir + "/accounts.db"), Query: "SELECT hash FROM users WHERE name = $1", Timeout: Timeout(5 * time.Second), Concurrency: 8}},
+			{HTTP: &HTTP{URL: "https://accounts.example.org/login", TokenEnv: "TOKEN", TokenFile: "testdata/token", CA: "testdata/http-ca.pem", Cert: "testdata/http-cert.pem",
+				Key: "testdata/http-key.pem", Timeout: Timeout(3 * time.Second), Concurrency: 4}},
+			{Exec: &Exec{Command: []string{dir + "/check", "--fast"}, Timeout: Timeout(4 * time.Second), Concurrency: 5}},
+			{PAM: &PAM{Service: "ftp", ConfDir: "testdata/pam.d", Timeout: Timeout(6 * time.Second), Concurrency: 6}},
+		},
 		TLS: TLS{
 			Certificates: []Certificate{{Cert: "testdata/cert.pem", Key: "testdata/key.pem"}, {Cert: "/etc/ftpgate/both.pem"}},
 			SelfSigned:   true,
@@ -108,7 +134,7 @@ func TestLoadEveryKey(t *testing.T) {
 		},
 		Banner: "Welcome\nto the archive\n", TimeZone: TimeZone{berlin}, DefaultType: "binary", Rate: Rates{auth.Both(1536 << 10)},
 		Limits:   Limits{100, 10, 4, 50, 20, 1024, 3, -1, 32 << 20, 1000, 16},
-		Timeouts: Timeouts{Duration(20 * time.Second), -1, Duration(time.Hour), Duration(time.Second), Duration(2 * time.Minute), Duration(3 * time.Second), Duration(4 * time.Second), Duration(5 * time.Second), 0},
+		Timeouts: Timeouts{Duration(20 * time.Second), Duration(2 * time.Second), -1, Duration(time.Hour), Duration(time.Second), Duration(2 * time.Minute), Duration(3 * time.Second), Duration(4 * time.Second), Duration(5 * time.Second), 0},
 		Data: Data{Ports{50000, 50999}, "203.0.113.7", []ClientAddress{
 			{Network{netip.MustParsePrefix("10.0.0.0/8")}, "", position{}}, {Network{netip.MustParsePrefix("192.0.2.7/32")}, "ftp.example.org", position{}},
 		}, "network", "offer", false, true},

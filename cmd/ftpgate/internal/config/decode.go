@@ -153,9 +153,15 @@ func (d *decoder) value(n ast.Node, v reflect.Value, path string) error {
 		}
 		return nil
 	}
+	if pairs, ok := v.Addr().Interface().(*Pairs); ok {
+		return d.pairs(n, pairs, path)
+	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		v.Set(reflect.New(v.Type().Elem()))
+		if v.Elem().Kind() == reflect.Struct {
+			setDefaults(v.Elem())
+		}
 		return d.value(n, v.Elem(), path)
 	case reflect.Bool:
 		b, ok := n.(*ast.BoolNode)
@@ -214,16 +220,46 @@ func (d *decoder) list(n ast.Node, v reflect.Value, path string) error {
 	return nil
 }
 
-func (d *decoder) mapping(n ast.Node, v reflect.Value, path string) error {
-	var values []*ast.MappingValueNode
+// entries are the keys and values of n; ok is false if it is something else.
+func entries(n ast.Node) (values []*ast.MappingValueNode, ok bool) {
 	switch x := n.(type) {
 	case *ast.MappingNode:
-		values = x.Values
+		return x.Values, true
 	case *ast.MappingValueNode:
-		values = []*ast.MappingValueNode{x}
+		return []*ast.MappingValueNode{x}, true
 	case *ast.NullNode:
-		return nil
-	default:
+		return nil, true
+	}
+	return nil, false
+}
+
+// pairs reads keys that are not known here.
+func (d *decoder) pairs(n ast.Node, pairs *Pairs, path string) error {
+	values, ok := entries(n)
+	if !ok {
+		return d.fail(n, fmt.Errorf("%s: keys with values are wanted here", path))
+	}
+	for _, m := range values {
+		key, err := d.keyText(m)
+		if err != nil {
+			return err
+		}
+		node, err := d.resolve(m.Value)
+		if err != nil {
+			return err
+		}
+		value, err := d.scalar(node, join(path, key))
+		if err != nil {
+			return err
+		}
+		*pairs = append(*pairs, Pair{key, value, d.at(m.Key.GetToken()), d.at(start(node))})
+	}
+	return nil
+}
+
+func (d *decoder) mapping(n ast.Node, v reflect.Value, path string) error {
+	values, ok := entries(n)
+	if !ok {
 		what := "keys are wanted here, such as " + keys(v.Type())[0] + ": …"
 		if path != "" {
 			what = path + ": " + what
@@ -249,12 +285,9 @@ func (d *decoder) mapping(n ast.Node, v reflect.Value, path string) error {
 
 // key is the key of m, if t has it.
 func (d *decoder) key(m *ast.MappingValueNode, t reflect.Type, path string) (string, error) {
-	if m.Key.Type() == ast.MergeKeyType {
-		return "", d.fail(m.Key, errors.New("merging keys with << is not supported; write them out"))
-	}
-	name := m.Key.GetToken().Value
-	if s, ok := m.Key.(*ast.StringNode); ok {
-		name = s.Value
+	name, err := d.keyText(m)
+	if err != nil {
+		return "", err
 	}
 	known := keys(t)
 	if slices.Contains(known, name) {
@@ -265,6 +298,16 @@ func (d *decoder) key(m *ast.MappingValueNode, t reflect.Type, path string) (str
 		hint = "is it " + near + "?"
 	}
 	return "", d.fail(m.Key, fmt.Errorf("key %q is unknown; %s", join(path, name), hint))
+}
+
+func (d *decoder) keyText(m *ast.MappingValueNode) (string, error) {
+	if m.Key.Type() == ast.MergeKeyType {
+		return "", d.fail(m.Key, errors.New("merging keys with << is not supported; write them out"))
+	}
+	if s, ok := m.Key.(*ast.StringNode); ok {
+		return s.Value, nil
+	}
+	return m.Key.GetToken().Value, nil
 }
 
 func join(path, key string) string {

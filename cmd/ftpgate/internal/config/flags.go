@@ -274,8 +274,11 @@ func (c *Config) override(users []User) error {
 }
 
 // ApplyEnvironment adds the users of FTPGATE_USER (one NAME:PASSWORD) and
-// FTPGATE_USERS (one a line).
+// FTPGATE_USERS (one a line), and the secrets of account sources.
 func (c *Config) ApplyEnvironment(getenv func(string) string) error {
+	if err := c.readSecrets(getenv); err != nil {
+		return err
+	}
 	if v := getenv("FTPGATE_USERS"); v != "" {
 		var users []User
 		number := 0

@@ -86,6 +86,9 @@ func parse(path string, data []byte) (*Config, error) {
 	if err := c.checkStores(); err != nil {
 		return nil, err
 	}
+	if err := c.checkSources(); err != nil {
+		return nil, err
+	}
 	for _, cert := range c.TLS.Certificates {
 		if cert.Cert == "" {
 			return nil, cert.position.wrap(errors.New("tls.certificates: cert is missing"))
@@ -109,7 +112,7 @@ func parse(path string, data []byte) (*Config, error) {
 			*f = Path(below(dir, string(*f)))
 		}
 	}
-	return c, nil
+	return c, c.placeSources(dir)
 }
 
 // urls are the keys that name stores, apart from the first.
@@ -128,6 +131,7 @@ func (c *Config) urls() []*URL {
 func (c *Config) files() []*Path {
 	t := &c.TLS
 	out := []*Path{&c.Quota.State, &t.ACME.Cache, &t.ACME.CA, &t.ClientCertificates.CA}
+	out = append(out, c.sourceFiles()...)
 	for i := range c.UsersFiles {
 		out = append(out, &c.UsersFiles[i])
 	}

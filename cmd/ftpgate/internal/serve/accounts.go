@@ -2,6 +2,7 @@ package serve
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/ftpgate/ftpgate/auth"
 	"github.com/ftpgate/ftpgate/cmd/ftpgate/internal/config"
@@ -14,6 +15,7 @@ type accounts struct {
 	clients   config.ClientCertificates
 	sources   []*auth.Users // in the order in which they are asked
 	anonymous *auth.Policy  // nil: refused
+	outside   []*source     // asked after all of these
 }
 
 // mayWrite reports whether anybody may do more than read.
@@ -23,20 +25,31 @@ func (a *accounts) mayWrite() bool {
 			return true
 		}
 	}
-	return a.anonymous != nil && a.anonymous.Writes()
+	// What sources outside will say is not known.
+	return a.anonymous != nil && a.anonymous.Writes() || len(a.outside) > 0
 }
 
-// loadAccounts reads the users of the configuration and of the users files.
-func loadAccounts(cfg *config.Config, gate *auth.Gate) (*accounts, error) {
+// defaultAccount is what holds for users who have nothing of their own.
+func defaultAccount(cfg *config.Config) (auth.Account, error) {
 	policy := &auth.Policy{Permissions: auth.ReadOnly}
 	if cfg.Write {
 		policy.Permissions = auth.ReadWrite
 	}
+	account := auth.Account{Settings: auth.Settings{Policy: policy}}
 	if err := cfg.Policy.Apply(policy); err != nil {
-		return nil, fmt.Errorf("policy: %w", err)
+		return account, fmt.Errorf("policy: %w", err)
 	}
-	defaults := auth.Account{Settings: auth.Settings{Policy: policy}}
-	a := &accounts{clients: cfg.TLS.ClientCertificates}
+	return account, nil
+}
+
+// loadAccounts reads the users of the configuration and of the users files, and
+// puts the sources outside behind them.
+func loadAccounts(cfg *config.Config, gate *auth.Gate, outside []*source) (*accounts, error) {
+	defaults, err := defaultAccount(cfg)
+	if err != nil {
+		return nil, err
+	}
+	a := &accounts{clients: cfg.TLS.ClientCertificates, outside: outside}
 	list, err := cfg.Accounts(defaults)
 	if err != nil {
 		return nil, err
@@ -61,19 +74,26 @@ func loadAccounts(cfg *config.Config, gate *auth.Gate) (*accounts, error) {
 		chain = append(chain, s)
 	}
 	// An empty users file is a mistake rather than an invitation.
-	anonymous := len(cfg.Users)+len(cfg.UsersFiles) == 0
+	anonymous := len(cfg.Users)+len(cfg.UsersFiles)+len(outside) == 0
 	if cfg.Anonymous != nil {
 		anonymous = *cfg.Anonymous
 	}
 	if anonymous {
-		a.anonymous = policy
-		chain = append(chain, auth.Anonymous(policy))
+		a.anonymous = defaults.Policy
+		chain = append(chain, auth.Anonymous(a.anonymous))
 	}
-	if !anonymous && a.count() == 0 {
+	for _, s := range outside {
+		chain = append(chain, s.checked)
+	}
+	if !anonymous && a.count()+len(outside) == 0 {
 		return nil, fmt.Errorf("nobody could log in; add users with --user or a users file, or allow --anonymous")
 	}
 	a.passwords = gate.Chain(chain...)
-	a.chain = withCertificates(&a.clients, a.passwords)
+	a.chain = a.passwords
+	if hold := time.Duration(cfg.Timeouts.Refusal); hold > 0 && len(outside) > 0 {
+		a.chain = auth.Hold(a.chain, hold)
+	}
+	a.chain = withCertificates(&a.clients, a.chain)
 	return a, nil
 }
 

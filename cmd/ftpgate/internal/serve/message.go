@@ -114,6 +114,10 @@ func (a *accounts) describe() string {
 		names = append(names, "anonymous")
 		policies = append(policies, a.anonymous)
 	}
+	for _, s := range a.outside {
+		names = append(names, s.describe())
+		policies = append(policies, s.preset.Policy)
+	}
 	return sentence(names) + ", " + rights(policies)
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/ftpgate/ftpgate/auth"
 	"github.com/ftpgate/ftpgate/cmd/ftpgate/internal/config"
 )
 
@@ -11,13 +12,21 @@ import (
 // something else than it says. The configuration has looked at its own already.
 func checkPolicies(a *accounts) error {
 	for u := range a.each {
-		if u.Policy == nil {
-			continue
+		if err := checkVerbs(u.Policy); err != nil {
+			return fmt.Errorf("user %q: %w", u.Name, err)
 		}
-		for _, verb := range slices.Concat(u.Policy.Commands.Only, u.Policy.Commands.Never) {
-			if err := config.CheckVerb(verb); err != nil {
-				return fmt.Errorf("user %q: %w", u.Name, err)
-			}
+	}
+	return nil
+}
+
+// checkVerbs refuses commands that there are not: a mistyped one would not be refused.
+func checkVerbs(p *auth.Policy) error {
+	if p == nil {
+		return nil
+	}
+	for _, verb := range slices.Concat(p.Commands.Only, p.Commands.Never) {
+		if err := config.CheckVerb(verb); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -44,9 +45,14 @@ func Run(ctx context.Context, opt Options) error {
 	if err != nil {
 		return err
 	}
-	r := &run{opt: opt, cfg: cfg, gate: auth.NewGate(0)}
+	r := &run{opt: opt, cfg: cfg, live: cfg, gate: auth.NewGate(0)}
 	r.log = r.logger()
-	accounts, err := loadAccounts(cfg, r.gate)
+	defer func() { closeSources(r.opened) }()
+	if r.sources, err = r.useSources(cfg); err != nil {
+		return err
+	}
+	r.usersFiles.used = digestOf(cfg.UsersFiles)
+	accounts, err := loadAccounts(cfg, r.gate, r.sources)
 	if err != nil {
 		return err
 	}
@@ -74,6 +80,10 @@ func Run(ctx context.Context, opt Options) error {
 	}
 	startMessage(opt.Stdout, cfg, accounts, r.certs.First(), listeners)
 	r.warn(cfg, accounts, listeners)
+	ctx, cancel := context.WithCancel(ctx)
+	defer r.probes.Wait()
+	defer cancel()
+	r.probeSources(ctx, r.sources)
 	return r.serve(ctx, listeners)
 }
 
@@ -89,6 +99,12 @@ type run struct {
 	trees   *trees
 	gateway gateway.Config // as the server has it
 	server  *gateway.Server
+
+	live       *config.Config // what accounts are loaded from: the last that was right
+	usersFiles watch
+	sources    []*source // of live
+	opened     []*source // those, and those of earlier configurations
+	probes     sync.WaitGroup
 }
 
 func (r *run) logger() *slog.Logger {
@@ -161,12 +177,13 @@ func (r *run) serve(ctx context.Context, listeners *listeners) error {
 			stop = true
 		case s := <-r.opt.Signals:
 			if s == syscall.SIGHUP && r.reloads() {
-				r.reload()
+				r.reload(ctx)
 				continue
 			}
 			stop = true
 		case <-poll.C:
 			r.pollCertificates()
+			r.pollUsersFiles()
 		case <-ctx.Done():
 			stop = true
 		}
@@ -227,11 +244,17 @@ func (r *run) reloads() bool {
 }
 
 // reload takes over what changed in the files; on an error all stays as it was.
-func (r *run) reload() {
+func (r *run) reload(ctx context.Context) {
 	cfg, err := r.opt.Load()
-	var accounts *accounts
+	var sources []*source
 	if err == nil {
-		accounts, err = loadAccounts(cfg, r.gate)
+		sources, err = r.useSources(cfg)
+	}
+	var accounts *accounts
+	var files digest
+	if err == nil {
+		files = digestOf(cfg.UsersFiles)
+		accounts, err = loadAccounts(cfg, r.gate, sources)
 	}
 	if err == nil && len(r.cfg.TLS.ImplicitListen) > 0 && !cfg.TLS.On() {
 		err = errors.New("tls: clients of tls.implicit_listen need a certificate")
@@ -249,6 +272,8 @@ func (r *run) reload() {
 		r.log.Error("the configuration can't be reloaded, the old one stays", "err", err)
 		return
 	}
+	r.live, r.sources, r.usersFiles.used = cfg, sources, files
+	r.probeSources(ctx, sources)
 	r.level.Set(cfg.Log.Level.Slog())
 	for _, key := range r.cfg.NeedRestart(cfg) {
 		r.log.Warn("the change takes a restart", "key", key)
