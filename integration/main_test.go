@@ -31,7 +31,7 @@ var shared struct {
 // tools are the commands that the tests run; integration/tools/install has their
 // packages.
 var tools = []string{
-	"curl", "lftp", "ncftp", "ncftpget", "ncftpls", "ncftpput", "python3", "s3cmd", "strace", "tnftp", "wget",
+	"argon2", "curl", "htpasswd", "lftp", "mkpasswd", "ncftp", "ncftpget", "ncftpls", "ncftpput", "openssl", "python3", "s3cmd", "strace", "tnftp", "wget",
 }
 
 func TestMain(m *testing.M) {

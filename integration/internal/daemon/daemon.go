@@ -39,7 +39,10 @@ func start(name string, cmd *exec.Cmd, ready func(line string) bool) (*Process, 
 	cmd.Stdout, cmd.Stderr = p.output, p.output
 	// Ctrl-C is for this process, which then ends its children in order; if it dies
 	// instead, so do they.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGTERM
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)

@@ -40,21 +40,32 @@ func StartGateway(c GatewayConfig) (*Gateway, error) {
 		"--user", User + ":" + Password, "--user", Other + ":" + Password, "--write"}, c.Flags, []string{c.Storage})
 	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), c.Env...)
+	return startGateway(cmd, c.Host, c.Storage)
+}
+
+// StartConfigured runs "ftpgate serve --config file", which listens on 127.0.0.1.
+func StartConfigured(binary, file string, env ...string) (*Gateway, error) {
+	cmd := exec.Command(binary, "serve", "--config", file, "--listen", "127.0.0.1:0")
+	cmd.Env = append(os.Environ(), env...)
+	return startGateway(cmd, netip.MustParseAddr("127.0.0.1"), file)
+}
+
+func startGateway(cmd *exec.Cmd, host netip.Addr, what string) (*Gateway, error) {
 	g := &Gateway{}
 	// The start message holds an FTP URL with the address, and perhaps the SFTP URL of
 	// the storage.
-	address := regexp.MustCompile(`\bftp://(?:[^\s/@]*@)?` + regexp.QuoteMeta(bracketed(c.Host)) + `:([1-9][0-9]*)`)
+	address := regexp.MustCompile(`\bftp://(?:[^\s/@]*@)?` + regexp.QuoteMeta(bracketed(host)) + `:([1-9][0-9]*)`)
 	var err error
 	g.Process, err = start("ftpgate", cmd, func(line string) bool {
 		m := address.FindStringSubmatch(line)
 		if m == nil {
 			return false
 		}
-		g.Addr, err = netip.ParseAddrPort(bracketed(c.Host) + ":" + m[1])
+		g.Addr, err = netip.ParseAddrPort(bracketed(host) + ":" + m[1])
 		return err == nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("serving %s: %w", c.Storage, err)
+		return nil, fmt.Errorf("serving %s: %w", what, err)
 	}
 	return g, nil
 }
