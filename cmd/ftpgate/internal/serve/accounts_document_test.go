@@ -68,16 +68,23 @@ func TestAccountsDocument(t *testing.T) {
 		t.Errorf("%d examples show %v", len(blocks), kinds)
 	}
 	section := regexp.MustCompile(`(?ms)^## Settings$(.*?)^## `).FindString(string(text))
-	documented := regexp.MustCompile("(?m)^\\| `(\\w+)` \\|").FindAllStringSubmatch(section, -1)
+	documented := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*`) \\|").FindAllStringSubmatch(section, -1) {
+		for _, key := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(row[1], -1) {
+			documented[key[1]] = true
+		}
+	}
 	// The error of an unknown key lists all that there are.
 	_, known, _ := strings.Cut(auth.CheckSetting("?").Error(), "there are ")
 	keys := regexp.MustCompile(`\w+`).FindAllString(strings.Replace(known, " and ", ", ", 1), -1)
-	for _, d := range documented {
-		if err := auth.CheckSetting(d[1]); err != nil {
+	for key := range documented {
+		if err := auth.CheckSetting(key); err != nil {
 			t.Error(err)
 		}
 	}
-	if len(keys) != len(documented) {
-		t.Errorf("docs/accounts.md has %d settings, the code %q", len(documented), keys)
+	for _, key := range keys {
+		if !documented[key] {
+			t.Errorf("docs/accounts.md does not tell of %s", key)
+		}
 	}
 }

@@ -38,7 +38,9 @@ func openSources(cfg *config.Config, log *slog.Logger) ([]*source, error) {
 		c := &cfg.AccountSources[i]
 		s := &source{cfg: c, log: log}
 		if s.preset, err = c.Account(defaults); err == nil {
-			err = checkVerbs(s.preset.Policy)
+			if err = checkVerbs(s.preset.Policy); err != nil {
+				err = c.At(fmt.Errorf("defaults: %w", err))
+			}
 		}
 		if err == nil {
 			if s.asked, err = openSource(c, s.preset); err != nil {
