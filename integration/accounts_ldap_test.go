@@ -229,7 +229,7 @@ func TestLDAP(t *testing.T) {
 			continue
 		}
 		if err == nil {
-			if p.Name != c.says || p.Home != "/home" || c.says == "alice" && p.Rate != 2<<20 {
+			if p.Name != c.says || p.Home != "/home" || c.says == "alice" && p.Rate != auth.Both(2<<20) {
 				t.Errorf("%s: %q is %+v", c.what, c.user, p)
 			}
 			continue

@@ -100,7 +100,7 @@ func TestPostgres(t *testing.T) {
 		} else if err == nil && p.Name != c.says && !strings.HasPrefix(c.query, "SELECT hash") || err != nil && !strings.Contains(reason(err), c.says) {
 			t.Errorf("%s, %s: %q/%q: %+v, %v", c.database, c.query, c.user, c.password, p, reason(err))
 		}
-		if err == nil && c.user == "alice" && c.query == query && (p.Home != "/alice" || p.Rate != 2048) {
+		if err == nil && c.user == "alice" && c.query == query && (p.Home != "/alice" || p.Rate != auth.Both(2048)) {
 			t.Errorf("alice is %+v", p)
 		}
 		if err := d.Close(); err != nil {
