@@ -39,7 +39,7 @@ func TestUsersFilePolling(t *testing.T) {
 	dial(t, c.addr()).login(230, "bob", "correct horse")
 	dial(t, c.addr()).login(530, "alice", "correct horse")
 	dial(t, c.addr()).login(230, "web", "correct horse")
-	old.do(257, "PWD")
+	old.do(421, "PWD") // alice was removed
 
 	write("users", "carol:"+bcryptHash+"\nbob:hunter2\n")
 	line := c.stderr.wait(t, `.*the users files can't be reloaded, the old users stay.*`)[0]
