@@ -32,6 +32,9 @@ type Attr struct {
 	// Staged marks an upload that is not complete: only ForOwner shows it, to its
 	// owner, and Size is the offset at which it can be continued.
 	Staged bool
+	// File describes the file that a directory shares its name with, as object
+	// stores allow: Open and Size reach it.
+	File fs.FileInfo
 }
 
 // NewInfo returns an Info for the element name (the last one of the path, "." for

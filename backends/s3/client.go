@@ -15,7 +15,9 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 )
 
@@ -51,9 +53,16 @@ func newClient(ctx context.Context, o Options) (*awss3.Client, profile, error) {
 	if o.Credentials != nil {
 		load = append(load, config.WithCredentialsProvider(o.Credentials))
 	}
+	headers, err := o.requestHeaders()
+	if err != nil {
+		return nil, profile{}, err
+	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
 		return nil, profile{}, err
+	}
+	if o.Role != "" {
+		cfg.Credentials = assume(cfg, o)
 	}
 	if b, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
 		transport = b
@@ -65,14 +74,24 @@ func newClient(ctx context.Context, o Options) (*awss3.Client, profile, error) {
 	var p profile
 	client := awss3.NewFromConfig(cfg, func(c *awss3.Options) {
 		p = applyProvider(c, o)
-		c.HTTPClient = &stallGuard{next: httpClient(tr), stall: t.stall, slow: t.slow}
+		c.HTTPClient = &stallGuard{next: httpClient(tr), stall: t.stall, slow: t.slow, rate: o.MinRate}
 		c.Retryer = newRetryer(t)
 		c.ContinueHeaderThresholdBytes = -1 // it costs a round trip for each part
 		c.DisableLogOutputChecksumValidationSkipped = true
 		// Over TLS the payload needs no hash of its own: MD5 or CRC64 secure it.
-		c.APIOptions = append(c.APIOptions, v4.UseDynamicPayloadSigningMiddleware)
+		c.APIOptions = append(c.APIOptions, v4.UseDynamicPayloadSigningMiddleware, headers.middleware)
 	})
 	return client, p, nil
+}
+
+// assume takes the role with the credentials that the configuration leads to.
+func assume(cfg aws.Config, o Options) aws.CredentialsProvider {
+	return aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), o.Role, func(r *stscreds.AssumeRoleOptions) {
+		r.RoleSessionName = "ftpgate"
+		if o.ExternalID != "" {
+			r.ExternalID = &o.ExternalID
+		}
+	}))
 }
 
 // httpClient makes the transport fit for many parallel streams.

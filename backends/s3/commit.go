@@ -78,7 +78,7 @@ func (f *FS) put(ctx context.Context, key string, p *part, a attributes, cond on
 		ContentType: a.contentType, CacheControl: a.cacheControl, ContentDisposition: a.contentDisposition,
 		ContentEncoding: a.contentEncoding, ContentLanguage: a.contentLanguage, Expires: a.expires,
 		Metadata: a.metadata, StorageClass: a.storageClass, Tagging: a.tagging,
-		ServerSideEncryption: a.encryption, SSEKMSKeyId: a.encryptionKey,
+		ServerSideEncryption: a.encryption, SSEKMSKeyId: a.encryptionKey, ACL: a.acl,
 	}
 	in.IfMatch, in.IfNoneMatch = cond.headers()
 	var crc string
@@ -104,7 +104,7 @@ func (f *FS) put(ctx context.Context, key string, p *part, a attributes, cond on
 		if err != nil {
 			return false
 		}
-		o := headed(key, out)
+		o := f.headed(key, out)
 		return o.size == p.size && (etagMD5(o.etag) == [16]byte(p.md5()) || crc != "" && o.crc64 == crc)
 	})
 	return cond.meaning(err)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
-	"net/url"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -101,7 +100,7 @@ func (f *FS) copyVersion(ctx context.Context, src *object, key string, once bool
 	in := &awss3.CopyObjectInput{
 		Bucket: &f.bucket, Key: &key, CopySource: aws.String(copySource(f.bucket, src.key)), CopySourceIfMatch: &src.etag,
 		// These are not copied by themselves.
-		StorageClass: src.storageClass, ServerSideEncryption: src.encryption, SSEKMSKeyId: src.encryptionKey,
+		StorageClass: src.storageClass, ServerSideEncryption: src.encryption, SSEKMSKeyId: src.encryptionKey, ACL: f.stored.acl,
 	}
 	_, err := f.client.CopyObject(ctx, in)
 	return sourceChanged(err)
@@ -118,6 +117,7 @@ func sourceChanged(err error) error {
 // copied returns what has to be given again when a copy is made as an upload.
 func (f *FS) copied(ctx context.Context, src *object) (attributes, error) {
 	a := src.attributes
+	a.acl = f.stored.acl
 	if a.tags == 0 {
 		return a, nil
 	}
@@ -125,11 +125,11 @@ func (f *FS) copied(ctx context.Context, src *object) (attributes, error) {
 	if err != nil {
 		return a, err
 	}
-	tags := url.Values{}
+	tags := map[string]string{}
 	for _, t := range out.TagSet {
-		tags.Set(aws.ToString(t.Key), aws.ToString(t.Value))
+		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
-	a.tagging = aws.String(tags.Encode())
+	a.tagging = aws.String(tagging(tags))
 	return a, nil
 }
 

@@ -115,7 +115,7 @@ func TestOpenCost(t *testing.T) {
 	if keys := s.Keys(); len(keys) > 0 {
 		t.Errorf("left over: %q", keys)
 	}
-	if want := vfs.CanWrite | vfs.CanAppend | vfs.CanWriteAt | vfs.CanPark | vfs.CanRenameDir | vfs.CanCopy | vfs.CanNoReplace | vfs.AtomicCommit; f.Caps() != want {
+	if want := vfs.CanWrite | vfs.CanAppend | vfs.CanWriteAt | vfs.CanPark | vfs.CanRenameDir | vfs.CanCopy | vfs.CanNoReplace | vfs.CanHash | vfs.AtomicCommit; f.Caps() != want {
 		t.Errorf("caps are %v, want %v", f.Caps(), want)
 	}
 	s, f = fake(t, s3fake.Options{}, func(o *Options) { o.ReadOnly = true })

@@ -27,7 +27,7 @@ func (f *FS) Create(ctx context.Context, name string, opt vfs.CreateOptions) (vf
 	if key == f.prefix {
 		return nil, vfs.PathError("create", name, vfs.ErrIsDir)
 	}
-	u := &upload{f: f, name: name, key: key, owner: opt.Owner, once: opt.NoReplace, first: 1, attrs: newObject(key), done: make(chan struct{})}
+	u := &upload{f: f, name: name, key: key, owner: opt.Owner, once: opt.NoReplace, first: 1, attrs: f.newObject(key), done: make(chan struct{})}
 	what, staged, err := f.before(ctx, u, opt)
 	switch {
 	case err != nil:

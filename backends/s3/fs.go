@@ -2,7 +2,6 @@ package s3
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -21,6 +20,8 @@ type FS struct {
 	bucket  string
 	prefix  string // empty or ending in '/'
 	profile profile
+	stored  attributes // of new objects, by the options
+	mtimes  bool       // Options.KeepModTime
 	tuning  tuning
 	caps    vfs.Caps
 	facts   facts
@@ -52,11 +53,9 @@ func Open(ctx context.Context, o Options) (*FS, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	if o.Expiry != 0 {
-		o.tuning.expiry = o.Expiry
-	}
-	o.tuning = o.tuning.withDefaults()
+	o.tune()
 	f := &FS{
+		stored: o.storedAttributes(), mtimes: o.KeepModTime,
 		bucket: o.Bucket, tuning: o.tuning, log: o.Logger, opened: time.Now().UTC().Truncate(time.Second),
 		buffers: newBudget(o.Buffers, o.tuning.bufferWait),
 	}
@@ -76,12 +75,16 @@ func Open(ctx context.Context, o Options) (*FS, error) {
 	if err := f.check(ctx); err != nil {
 		return nil, o.problem(ctx, f.client, err)
 	}
+	// Amazon documents what others are asked for by the probe.
+	f.facts.etagIsMD5 = f.profile.provider == AWS && o.Encryption != CustomerEncryption
 	if f.facts.readOnly = o.ReadOnly; !o.ReadOnly {
 		if err := f.probe(ctx); err != nil {
 			return nil, o.problem(ctx, f.client, err)
 		}
 	}
-	f.caps = f.facts.caps()
+	if f.caps = f.facts.caps(); f.mtimes && !f.facts.readOnly {
+		f.caps |= vfs.CanSetModTime
+	}
 	house, stop := context.WithCancel(context.Background())
 	if f.stop = stop; f.caps.Has(vfs.CanPark) {
 		f.house.Go(func() { f.keepHouse(house) })
@@ -90,30 +93,15 @@ func Open(ctx context.Context, o Options) (*FS, error) {
 	return f, nil
 }
 
-func (o *Options) validate() error {
-	switch {
-	case o.Bucket == "":
-		return errors.New("s3: the bucket is missing")
-	case o.Buffers == 0:
-		o.Buffers = defaultBuffers
-	case o.Buffers < minBuffers:
-		return errors.New("s3: the buffers are below 64 MiB")
-	case o.Expiry != 0 && o.Expiry < minExpiry:
-		return errors.New("s3: the expiry is below two hours")
-	case len(o.Prefix) > maxPrefix:
-		return errors.New("s3: the prefix is longer than 800 bytes")
-	}
-	if err := checkPrefix(o.Prefix); err != nil {
-		return err
-	}
-	return o.Provider.check()
-}
-
 func (k facts) caps() vfs.Caps {
-	if k.readOnly {
-		return vfs.AtomicCommit
+	c := vfs.AtomicCommit
+	if k.etagIsMD5 {
+		c |= vfs.CanHash
 	}
-	c := vfs.CanWrite | vfs.CanAppend | vfs.CanWriteAt | vfs.CanRenameDir | vfs.CanCopy | vfs.AtomicCommit
+	if k.readOnly {
+		return c
+	}
+	c |= vfs.CanWrite | vfs.CanAppend | vfs.CanWriteAt | vfs.CanRenameDir | vfs.CanCopy
 	if k.putOnce && k.putMatch {
 		c |= vfs.CanPark
 	}

@@ -109,12 +109,14 @@ func fake(t testing.TB, opt s3fake.Options, change ...func(*Options)) (*s3fake.S
 }
 
 func TestContract(t *testing.T) {
+	t.Parallel()
 	for _, v := range []struct {
 		name    string
 		entries int
 		opt     s3fake.Options
 		change  func(*Options)
 	}{
+		{"mtime", 101, s3fake.Options{PageLimit: 50}, func(o *Options) { o.KeepModTime, o.tuning.copyLimit = true, 300<<10 }},
 		{"generic", 1001, s3fake.Options{RefuseChecksums: true}, func(o *Options) {}},
 		{"aws", 101, s3fake.Options{MinPart: 64 << 10, PageLimit: 50}, func(o *Options) {
 			o.Provider, o.tuning.part, o.tuning.minPart, o.tuning.copyLimit, o.tuning.copyPart = AWS, 64<<10, 64<<10, 300<<10, 128<<10
@@ -127,6 +129,7 @@ func TestContract(t *testing.T) {
 		{"readonly", 10, s3fake.Options{ReadOnly: true}, func(o *Options) {}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
 			type origin struct {
 				s *s3fake.Server
 				o Options

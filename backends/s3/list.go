@@ -31,6 +31,24 @@ func keyDecoder(e types.EncodingType) func(string) string {
 // ReadDir streams the pages of a listing and fetches one page ahead. Where a file
 // and a directory have one name, it shows the directory.
 func (f *FS) ReadDir(ctx context.Context, name, prefix string) iter.Seq2[fs.FileInfo, error] {
+	if key, err := f.key("readdir", name); err == nil && f.mtimes {
+		return f.failing(ctx, "readdir", name, f.withTimes(ctx, f.below(key), f.readDir(ctx, name, prefix)))
+	}
+	return f.readDir(ctx, name, prefix)
+}
+
+// failing gives the errors of a listing the caller's name.
+func (f *FS) failing(ctx context.Context, op, name string, entries iter.Seq2[fs.FileInfo, error]) iter.Seq2[fs.FileInfo, error] {
+	return func(yield func(fs.FileInfo, error) bool) {
+		for info, err := range entries {
+			if !yield(info, f.fail(ctx, op, name, err)) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (f *FS) readDir(ctx context.Context, name, prefix string) iter.Seq2[fs.FileInfo, error] {
 	return func(yield func(fs.FileInfo, error) bool) {
 		key, err := f.key("readdir", name)
 		if err == nil {
@@ -184,7 +202,7 @@ func (l *listing) dir(prefix string) error {
 	if n := len(l.held); n > 0 && l.held[n-1].Name() == element {
 		l.held = l.held[:n-1]
 	}
-	return l.emit(l.f.dirInfo(l.base+element, element))
+	return l.emit(l.f.dirInfo(l.base+element, element, l.f.opened))
 }
 
 func (l *listing) file(key string, o types.Object) error {

@@ -68,7 +68,7 @@ func (f *FS) createMultipart(ctx context.Context, key string, a attributes, sums
 		ContentType: a.contentType, CacheControl: a.cacheControl, ContentDisposition: a.contentDisposition,
 		ContentEncoding: a.contentEncoding, ContentLanguage: a.contentLanguage, Expires: a.expires,
 		Metadata: a.metadata, StorageClass: a.storageClass, Tagging: a.tagging,
-		ServerSideEncryption: a.encryption, SSEKMSKeyId: a.encryptionKey,
+		ServerSideEncryption: a.encryption, SSEKMSKeyId: a.encryptionKey, ACL: a.acl,
 	}
 	if sums {
 		in.ChecksumAlgorithm, in.ChecksumType = types.ChecksumAlgorithmCrc64nvme, types.ChecksumTypeFullObject

@@ -4,9 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
+	"maps"
 	"mime"
 	"net/http"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -37,20 +40,64 @@ type attributes struct {
 	expires                                       *time.Time
 	metadata                                      map[string]string
 	storageClass                                  types.StorageClass
+	acl                                           types.ObjectCannedACL
 	encryption                                    types.ServerSideEncryption
 	encryptionKey                                 *string
 	tags                                          int32 // their number
 	tagging                                       *string
 }
 
-// newObject returns the attributes of an upload under this key: its type is known by
-// its name alone.
-func newObject(key string) attributes {
+// newObject returns the attributes of an upload under this key: what the options give
+// to all, and the type, which is known by the name alone.
+func (f *FS) newObject(key string) attributes {
 	t := mime.TypeByExtension(path.Ext(key))
 	if t == "" {
 		t = "application/octet-stream"
 	}
-	return attributes{contentType: &t}
+	a := f.stored
+	a.contentType, a.metadata = &t, maps.Clone(a.metadata)
+	return a
+}
+
+// storedAttributes are those that the options give to every new object.
+func (o *Options) storedAttributes() attributes {
+	a := attributes{storageClass: types.StorageClass(o.StorageClass), acl: types.ObjectCannedACL(o.ACL)}
+	if o.CacheControl != "" {
+		a.cacheControl = &o.CacheControl
+	}
+	if len(o.Tags) > 0 {
+		a.tagging = aws.String(tagging(o.Tags))
+	}
+	for name, value := range o.Metadata {
+		if a.metadata == nil {
+			a.metadata = map[string]string{}
+		}
+		a.metadata[name] = metadataText(value)
+	}
+	return a
+}
+
+// tagging is how a header says tags.
+func tagging(tags map[string]string) string {
+	q := url.Values{}
+	for k, v := range tags {
+		q.Set(k, v)
+	}
+	return q.Encode()
+}
+
+// metadataText is a value as a header can hold it: what is not ASCII is escaped by
+// percent signs.
+func metadataText(v string) string {
+	var b strings.Builder
+	for _, c := range []byte(v) {
+		if c < ' ' || c > '~' || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // head describes the object with this key; nil without an error if there is none.
@@ -63,12 +110,12 @@ func (f *FS) head(ctx context.Context, key string) (*object, error) {
 	if err != nil {
 		return nil, err
 	}
-	return headed(key, out), nil
+	return f.headed(key, out), nil
 }
 
-func headed(key string, out *awss3.HeadObjectOutput) *object {
+func (f *FS) headed(key string, out *awss3.HeadObjectOutput) *object {
 	o := &object{
-		key: key, size: aws.ToInt64(out.ContentLength), etag: aws.ToString(out.ETag), modTime: fileTime(out.LastModified),
+		key: key, size: aws.ToInt64(out.ContentLength), etag: aws.ToString(out.ETag), modTime: f.timeOf(out.Metadata, out.LastModified),
 		mediaType: aws.ToString(out.ContentType), crc64: aws.ToString(out.ChecksumCRC64NVME),
 		attributes: attributes{
 			contentType: out.ContentType, cacheControl: out.CacheControl, contentDisposition: out.ContentDisposition,
@@ -114,8 +161,8 @@ func (f *FS) isDir(ctx context.Context, key string) (bool, error) {
 // fileTime is LastModified as all answers can tell it: HEAD has whole seconds.
 func fileTime(t *time.Time) time.Time { return aws.ToTime(t).UTC().Truncate(time.Second) }
 
-func (f *FS) dirInfo(key, element string) fs.FileInfo {
-	return vfs.NewInfo(element, 0, fs.ModeDir|0o755, f.opened, &vfs.Attr{Unique: f.unique(key + "/")})
+func (f *FS) dirInfo(key, element string, at time.Time) fs.FileInfo {
+	return vfs.NewInfo(element, 0, fs.ModeDir|0o755, at, &vfs.Attr{Unique: f.unique(key + "/")})
 }
 
 func (f *FS) fileInfo(o *object, element string) fs.FileInfo {

@@ -1,9 +1,7 @@
 package s3
 
 import (
-	"context"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,8 +21,26 @@ const (
 
 const (
 	minExpiry = 2 * time.Hour
+	// defaultMaxParked is how many uploads one owner may have parked.
+	defaultMaxParked = 1000
 	// maxPrefix leaves room in a key for the names of the gateway's own objects.
 	maxPrefix = 800
+)
+
+// Encryption says how the store encrypts what is written.
+type Encryption string
+
+const (
+	// BucketEncryption leaves it to the bucket.
+	BucketEncryption Encryption = ""
+	// S3Encryption uses keys of S3's own (SSE-S3).
+	S3Encryption Encryption = "s3"
+	// KMSEncryption uses a key of the key management service (SSE-KMS).
+	KMSEncryption Encryption = "kms"
+	// DoubleKMSEncryption does so in two layers (DSSE-KMS).
+	DoubleKMSEncryption Encryption = "kms-dsse"
+	// CustomerEncryption uses a key that only the gateway knows (SSE-C).
+	CustomerEncryption Encryption = "c"
 )
 
 // Options say which bucket to open and how.
@@ -46,80 +62,60 @@ type Options struct {
 	Provider Provider
 	// Profile is the section of the AWS configuration files to use.
 	Profile string
+	// Role is the ARN of a role to assume with the credentials; ExternalID is what its
+	// owner may ask for.
+	Role, ExternalID string
 	// Credentials are for programs that have their own; nil is the SDK's default
 	// chain: environment, profile, role.
 	Credentials aws.CredentialsProvider
 	// ReadOnly opens the bucket without writing to it, not even to learn which
 	// conditional writes it knows. Changes then fail with fs.ErrPermission.
 	ReadOnly bool
+	// RequesterPays accepts that requests and traffic are billed to these
+	// credentials and not to the bucket's owner.
+	RequesterPays bool
+
+	// KeepModTime keeps the time of files in the metadata "mtime", as rclone does. It is
+	// then what Stat and listings tell, at the price of a HEAD for each file that is
+	// listed, and SetModTime can set it.
+	KeepModTime bool
+
+	// These are for new objects; empty fields leave it to the bucket. What is copied or
+	// continued keeps its own, but for the ACL, which S3 never copies.
+	StorageClass string
+	ACL          string // canned
+	CacheControl string
+	Tags         map[string]string
+	Metadata     map[string]string // names in lower case; values what is not ASCII in values is percent-encoded
+
+	// Encryption of all that is written, the gateway's own objects included.
+	Encryption Encryption
+	// KMSKey is the key's id or ARN; empty is the account's own for S3.
+	KMSKey string
+	// CustomerKeyFile holds the key of CustomerEncryption, 32 bytes, plain or in base64;
+	// empty reads the environment variable FTPGATE_S3_SSE_C_KEY, in base64.
+	CustomerKeyFile string
+
+	// PartSize is the size of the first parts of uploads, in bytes; 0 is 8 MiB. It is
+	// from 5 MiB to 1 GiB.
+	PartSize int64
 	// Buffers is the memory in bytes that all transfers together may hold; 0 is
-	// 512 MiB. It is at least 64 MiB.
+	// 512 MiB. It is at least 64 MiB, and eight parts.
 	Buffers int64
+	// MinRate is how many bytes a second the store has to take or give on each
+	// connection, on the average of half a minute; what is slower is taken for hung and
+	// tried again. 0 is one byte in half a minute.
+	MinRate int64
 	// Expiry is how long an interrupted upload waits to be resumed; 0 is 24 hours.
 	// It is at least two hours, since running uploads show a sign of life each hour.
 	Expiry time.Duration
+	// MaxParked is how many interrupted uploads one owner may have, 0 is 1000, and
+	// MaxParkedSize how many bytes in them, 0 is no limit. What is beyond goes, the oldest
+	// first.
+	MaxParked     int
+	MaxParkedSize int64
 	// Logger gets warnings; nil discards them.
 	Logger *slog.Logger
 
 	tuning tuning
-}
-
-// tuning holds the sizes and times that tests scale down; zero fields take the
-// values of withDefaults.
-type tuning struct {
-	part       int64         // first part of an upload, in bytes
-	minPart    int64         // smallest part but the last that stores take
-	copyLimit  int64         // largest object that CopyObject takes
-	copyPart   int64         // smallest range of a copy in parts
-	window     int64         // bytes of a download after which its streams are counted anew
-	segment    int64         // first range that a download reads ahead; doubles
-	maxSegment int64         // largest one
-	eager      bool          // downloads add streams whether or not that helps
-	renameKeys int           // most objects of a directory that is renamed
-	stall      time.Duration // longest silence of a connection
-	slow       time.Duration // longest wait for an answer to Complete and Copy
-	bufferWait time.Duration // longest wait for memory
-	cleanup    time.Duration // longest clean-up after a failure
-	check      time.Duration // longest start
-	backoff    time.Duration // before the first retry; doubles
-	quiet      time.Duration // an upload that waits longer for its client may be taken over
-	expiry     time.Duration // staged uploads that nobody touched for so long are swept
-	attempts   int           // tries of one request
-	// dial replaces the network.
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
-}
-
-func (t tuning) withDefaults() tuning {
-	size := func(v *int64, d int64) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	span := func(v *time.Duration, d time.Duration) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	size(&t.part, 8<<20)
-	size(&t.minPart, 5<<20)
-	size(&t.copyLimit, 5<<30)
-	size(&t.copyPart, 256<<20)
-	size(&t.window, 1<<20)
-	size(&t.segment, 2<<20)
-	size(&t.maxSegment, 8<<20)
-	span(&t.stall, 30*time.Second)
-	span(&t.slow, 10*time.Minute)
-	span(&t.bufferWait, 30*time.Second)
-	span(&t.cleanup, 20*time.Second)
-	span(&t.check, 10*time.Second)
-	span(&t.quiet, 5*time.Second)
-	span(&t.expiry, 24*time.Hour)
-	span(&t.backoff, 100*time.Millisecond)
-	if t.renameKeys == 0 {
-		t.renameKeys = 10_000
-	}
-	if t.attempts == 0 {
-		t.attempts = 6
-	}
-	return t
 }

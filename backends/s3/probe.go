@@ -67,7 +67,7 @@ func (f *FS) putProbe(ctx context.Context, key string, cond onlyIf) (etag string
 
 // probeMultipart tries to complete an upload onto the existing probe.
 func (f *FS) probeMultipart(ctx context.Context, key string) error {
-	m, err := f.beginMultipart(ctx, key, newObject(key), true)
+	m, err := f.beginMultipart(ctx, key, attributes{}, true)
 	if err != nil {
 		return err
 	}

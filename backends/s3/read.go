@@ -93,7 +93,7 @@ func (f *FS) get(ctx context.Context, key string, first, end int64, etag string)
 		return nil, nil, err
 	}
 	o := &object{key: key, size: aws.ToInt64(out.ContentLength), etag: aws.ToString(out.ETag),
-		modTime: fileTime(out.LastModified), mediaType: aws.ToString(out.ContentType)}
+		modTime: f.timeOf(out.Metadata, out.LastModified), mediaType: aws.ToString(out.ContentType)}
 	if in.Range != nil {
 		if o.size, err = wholeSize(aws.ToString(out.ContentRange), first); err != nil {
 			out.Body.Close()

@@ -34,7 +34,8 @@ func (f *FS) look(ctx context.Context, key string) (found, error) {
 	return what, g.Wait()
 }
 
-// Stat shows the directory where a file has the same name, as listings do.
+// Stat shows the directory where a file has the same name, as listings do, and the
+// file as its Attr.File.
 func (f *FS) Stat(ctx context.Context, name string) (fs.FileInfo, error) {
 	key, err := f.key("stat", name)
 	if err != nil {
@@ -49,7 +50,15 @@ func (f *FS) Stat(ctx context.Context, name string) (fs.FileInfo, error) {
 	case err != nil:
 		return nil, f.fail(ctx, "stat", name, err)
 	case what.dir:
-		return f.dirInfo(key, element), nil
+		at, err := f.dirTime(ctx, key)
+		if err != nil {
+			return nil, f.fail(ctx, "stat", name, err)
+		}
+		info := f.dirInfo(key, element, at)
+		if what.file != nil {
+			vfs.AttrOf(info).File = f.fileInfo(what.file, element)
+		}
+		return info, nil
 	case what.file != nil:
 		return f.fileInfo(what.file, element), nil
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -59,7 +60,13 @@ func (f *FS) Mkdir(ctx context.Context, name string) error {
 
 // mark writes the marker of the directory with this key.
 func (f *FS) mark(ctx context.Context, key string) error {
-	return f.put(ctx, key+"/", nil, attributes{contentType: aws.String("application/x-directory")}, onlyIf{absent: f.facts.putOnce})
+	a := markerAttributes()
+	f.keepTime(&a, time.Now())
+	return f.put(ctx, key+"/", nil, a, onlyIf{absent: f.facts.putOnce})
+}
+
+func markerAttributes() attributes {
+	return attributes{contentType: aws.String("application/x-directory")}
 }
 
 // Remove deletes a file, and keeps the directory that it was the last file of.

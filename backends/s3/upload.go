@@ -172,6 +172,7 @@ func (u *upload) flush(last bool) error {
 // open begins the multipart upload.
 func (u *upload) open(sums bool) error {
 	sums = sums && u.f.profile.crc64
+	u.f.keepTime(&u.attrs, time.Now())
 	id, err := u.f.createMultipart(u.ctx, u.key, u.attrs, sums)
 	if err == nil {
 		u.multi = u.f.newMultipart(u.partsContext(), u.key, id, sums)
@@ -334,6 +335,7 @@ func (u *upload) commit() error {
 	if u.multi != nil {
 		err = u.multi.complete(u.ctx, cond)
 	} else {
+		u.f.keepTime(&u.attrs, time.Now())
 		err = u.f.put(u.ctx, u.key, u.part, u.attrs, cond)
 	}
 	if err == nil && u.record != nil {

@@ -51,7 +51,27 @@ func (u URL) String() string {
 		scheme, _, _ := strings.Cut(string(u), ":")
 		return scheme + ":…"
 	}
+	if query, err := url.ParseQuery(parsed.RawQuery); err == nil && redactQuery(query) {
+		parsed.RawQuery = query.Encode()
+	}
 	return parsed.Redacted()
+}
+
+// redactQuery takes the passwords out of URLs that stand in a query, such as
+// endpoint=http://user:password@host, and reports whether there were any.
+func redactQuery(query url.Values) (found bool) {
+	for key, values := range query {
+		for i, v := range values {
+			scheme, rest, isURL := strings.Cut(v, "://")
+			at := strings.LastIndex(rest, "@")
+			if isURL && at >= 0 {
+				user, _, _ := strings.Cut(rest[:at], ":")
+				query[key][i] = scheme + "://" + user + ":xxxxx@" + rest[at+1:]
+				found = true
+			}
+		}
+	}
+	return found
 }
 
 // Path names a file.
