@@ -47,8 +47,14 @@ type sentPart struct {
 // checksums where the provider has them: not for copied parts, since versitygw gives
 // the copy of a range the checksum of the whole source.
 func (f *FS) beginMultipart(ctx context.Context, key string, a attributes, sums bool) (*multipart, error) {
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	sums = sums && f.profile.crc64
-	id, err := f.createMultipart(ctx, key, a, sums)
+	// To give this up might leave an upload that nobody knows of.
+	sure, cancel := f.detached(ctx)
+	defer cancel()
+	id, err := f.createMultipart(sure, key, a, sums)
 	if err != nil {
 		return nil, err
 	}

@@ -291,8 +291,8 @@ func (f *FS) readJournal(ctx context.Context, key string) (j journal, err error)
 }
 
 // sweepMoves ends the renames that a dead gateway has begun.
-func (f *FS) sweepMoves(ctx context.Context, n *int) error {
-	keys, err := f.old(ctx, moveDir, time.Now().Add(-abandoned))
+func (f *FS) sweepMoves(ctx context.Context, dead time.Time, n *int) error {
+	keys, err := f.old(ctx, moveDir, dead)
 	for _, key := range keys {
 		j, jerr := f.readJournal(ctx, key)
 		if jerr == nil {

@@ -142,14 +142,14 @@ func TestRenameDirCrash(t *testing.T) {
 					}
 					s.Delete(keys[0])
 				}
-				if n, err := f.Sweep(t.Context()); err != nil || n != (Swept{}) {
+				if n, err := f.Sweep(t.Context(), ByExpiry); err != nil || n != (Swept{}) {
 					t.Errorf("a young journal: %+v, %v", n, err)
 				}
 				time.Sleep(time.Minute)
 				s.Put("pre/fix/d/03", []byte("later"))
 				s.Put("pre/fix/e/later", nil)
 				time.Sleep(time.Hour)
-				if n, err := f.Sweep(t.Context()); err != nil || n != (Swept{Moves: 1}) {
+				if n, err := f.Sweep(t.Context(), ByExpiry); err != nil || n != (Swept{Moves: 1}) {
 					t.Errorf("swept %+v, %v", n, err)
 				}
 				var want []string

@@ -25,23 +25,40 @@ type Swept struct {
 	Probes  int // left by a start that was killed
 }
 
+// ByExpiry makes Sweep go by Options.Expiry.
+const ByExpiry = -1
+
 // Sweep deletes what was left behind: staged uploads that nobody touched for
-// Options.Expiry, renames of directories that nobody goes on with, and what no manifest leads to. Multipart uploads without a
+// the time olderThan, renames of directories that nobody goes on with, and what no manifest leads to. Multipart uploads without a
 // manifest, which may be another program's, go once none of their parts is younger
 // than twice that. It is safe to run beside transfers, and on many gateways at once.
 // What could not be deleted is told by the error, and does not stop the rest.
-func (f *FS) Sweep(ctx context.Context) (Swept, error) {
+//
+// Running uploads and renames show a sign of life each hour, so below two hours
+// nothing else may use the bucket.
+func (f *FS) Sweep(ctx context.Context, olderThan time.Duration) (Swept, error) {
 	var n Swept
 	if f.facts.readOnly {
 		return n, nil
 	}
-	expired := time.Now().Add(-f.tuning.expiry)
+	dead := abandoned
+	if olderThan < 0 {
+		olderThan = f.tuning.expiry
+	} else {
+		dead = min(olderThan, abandoned)
+	}
+	// Stores tell whole seconds, and what came in this one is older than no time, too.
+	now := time.Now()
+	if olderThan == 0 {
+		now = now.Add(time.Second)
+	}
+	expired := now.Add(-olderThan)
 	steps := []error{
 		f.sweepUploads(ctx, expired, &n.Uploads),
 		f.sweepTails(ctx, expired, &n.Tails),
 		f.sweepProbes(ctx, expired, &n.Probes),
-		f.sweepMoves(ctx, &n.Moves),
-		f.sweepOrphans(ctx, expired.Add(-f.tuning.expiry), &n.Orphans),
+		f.sweepMoves(ctx, now.Add(-dead), &n.Moves),
+		f.sweepOrphans(ctx, expired.Add(-olderThan), &n.Orphans),
 	}
 	for i, err := range steps {
 		steps[i] = plainStore(err)
@@ -211,7 +228,7 @@ func (f *FS) keepHouse(ctx context.Context) {
 		for _, u := range f.running.all() {
 			u.touch(ctx)
 		}
-		n, err := f.Sweep(ctx)
+		n, err := f.Sweep(ctx, ByExpiry)
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:

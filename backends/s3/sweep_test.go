@@ -23,7 +23,7 @@ func TestSweep(t *testing.T) {
 		data := pattern(300 << 10)
 		sweep := func(want Swept) {
 			t.Helper()
-			if n, err := f.Sweep(t.Context()); n != want || err != nil {
+			if n, err := f.Sweep(t.Context(), ByExpiry); n != want || err != nil {
 				t.Errorf("swept %+v, %v; want %+v", n, err, want)
 			}
 		}
@@ -113,11 +113,11 @@ func TestSweepErrors(t *testing.T) {
 		}
 		time.Sleep(25 * time.Hour)
 		s.Inject(s3fake.Fault{Op: "AbortMultipartUpload", Status: 403, Code: "AccessDenied"})
-		if n, err := f.Sweep(t.Context()); err == nil || n.Uploads != 1 {
+		if n, err := f.Sweep(t.Context(), ByExpiry); err == nil || n.Uploads != 1 {
 			t.Errorf("swept %+v, %v; want 1 upload and an error", n, err)
 		}
 		time.Sleep(25 * time.Hour)
-		if n, err := f.Sweep(t.Context()); err != nil || n.Uploads != 1 {
+		if n, err := f.Sweep(t.Context(), ByExpiry); err != nil || n.Uploads != 1 {
 			t.Errorf("swept %+v, %v; want the other upload", n, err)
 		}
 		clean(t, s)
@@ -140,7 +140,7 @@ func TestLongUpload(t *testing.T) {
 			if _, err := w.Write(data[i : i+1<<10]); err != nil {
 				t.Fatal(err)
 			}
-			if n, err := f.Sweep(t.Context()); err != nil || n.Uploads > 1 {
+			if n, err := f.Sweep(t.Context(), ByExpiry); err != nil || n.Uploads > 1 {
 				t.Fatal(n, err)
 			}
 		}

@@ -169,11 +169,17 @@ func (u *upload) flush(last bool) error {
 	return nil
 }
 
-// open begins the multipart upload.
+// open begins the multipart upload. That is not given up when the client is: the store
+// may have begun one that nobody would ever know of.
 func (u *upload) open(sums bool) error {
+	if u.ctx.Err() != nil {
+		return context.Cause(u.ctx)
+	}
+	ctx, cancel := u.f.detached(u.ctx)
+	defer cancel()
 	sums = sums && u.f.profile.crc64
 	u.f.keepTime(&u.attrs, time.Now())
-	id, err := u.f.createMultipart(u.ctx, u.key, u.attrs, sums)
+	id, err := u.f.createMultipart(ctx, u.key, u.attrs, sums)
 	if err == nil {
 		u.multi = u.f.newMultipart(u.partsContext(), u.key, id, sums)
 	}

@@ -15,7 +15,7 @@ import (
 
 // s3Housekeeping is what an operator asks of a bucket.
 type s3Housekeeping interface {
-	Sweep(ctx context.Context) (s3.Swept, error)
+	Sweep(ctx context.Context, olderThan time.Duration) (s3.Swept, error)
 	StagedUploads(ctx context.Context) ([]s3.StagedUpload, error)
 }
 
@@ -26,11 +26,37 @@ func (p surroundings) s3Command() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(
-		p.s3Subcommand("staged", "Show the uploads that wait to be resumed, or run", p.showStaged),
-		p.s3Subcommand("sweep", "Delete what nobody resumed in time, as each gateway does once an hour", p.sweep),
-	)
+	var age sweepAge
+	sweep := p.s3Subcommand("sweep", "Delete what nobody resumed in time, as each gateway does once an hour",
+		func(ctx context.Context, bucket s3Housekeeping) error { return p.sweep(ctx, bucket, age) })
+	sweep.Flags().Var(&age, "older-than", "`time` that nobody touched what is deleted, such as 48h, instead of the URL's expiry.\n"+
+		"Below 2h only while no gateway serves the bucket: it would take running uploads")
+	cmd.AddCommand(p.s3Subcommand("staged", "Show the uploads that wait to be resumed, or run", p.showStaged), sweep)
 	return cmd
+}
+
+// sweepAge is the flag --older-than.
+type sweepAge struct {
+	set bool
+	age time.Duration
+}
+
+func (a *sweepAge) String() string {
+	if !a.set {
+		return ""
+	}
+	return a.age.String()
+}
+
+func (a *sweepAge) Type() string { return "time" }
+
+func (a *sweepAge) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d < 0 {
+		return errors.New("it must be a time like 48h or 0s")
+	}
+	a.set, a.age = true, d
+	return nil
 }
 
 func (p surroundings) s3Subcommand(name, short string, do func(context.Context, s3Housekeeping) error) *cobra.Command {
@@ -90,8 +116,12 @@ func plain(s string) string {
 	return s
 }
 
-func (p surroundings) sweep(ctx context.Context, bucket s3Housekeeping) error {
-	n, err := bucket.Sweep(ctx)
+func (p surroundings) sweep(ctx context.Context, bucket s3Housekeeping, age sweepAge) error {
+	olderThan := time.Duration(s3.ByExpiry)
+	if age.set {
+		olderThan = age.age
+	}
+	n, err := bucket.Sweep(ctx, olderThan)
 	fmt.Fprintf(p.stdout, "deleted: %d staged uploads, %d tails, %d orphaned multipart uploads, %d probes; %d renames ended\n",
 		n.Uploads, n.Tails, n.Orphans, n.Probes, n.Moves)
 	return err

@@ -67,6 +67,37 @@ def resume_upload(ftp, local, remote):
         ftp.storbinary("STOR " + remote, f, rest=offset)
 
 
+def size_or_none(ftp, remote):
+    """What is there of a file; nothing is 0."""
+    ftp.voidcmd("TYPE I")
+    try:
+        return ftp.size(remote) or 0
+    except ftplib.error_perm as e:
+        if not str(e).startswith("550"):
+            raise
+        return 0
+
+
+def again_upload(ftp, local, remote):
+    """Goes on by REST and STOR, from the start if nothing is there."""
+    with open(local, "rb") as f:
+        offset = size_or_none(ftp, remote)
+        f.seek(offset)
+        ftp.storbinary("STOR " + remote, f, rest=offset or None)
+
+
+def append_upload(ftp, local, remote):
+    """Goes on by APPE."""
+    with open(local, "rb") as f:
+        f.seek(size_or_none(ftp, remote))
+        ftp.storbinary("APPE " + remote, f)
+
+
+def store_upload(ftp, local, remote):
+    with open(local, "rb") as f:
+        ftp.storbinary("STOR " + remote, f)
+
+
 def fetch(ftp, remote, local):
     """Downloads a tree; a missing one is an empty one."""
     try:
@@ -230,7 +261,8 @@ def methods(ftp, directory, path):
 
 
 VERBS = {f.__name__: f for f in (upload, download, names, rename, remove, mkdir, rmdir,
-                                 resume_download, resume_upload, fetch, store, methods)}
+                                 resume_download, resume_upload, again_upload, append_upload,
+                                 store_upload, fetch, store, methods)}
 
 if __name__ == "__main__":
     session = connect(*sys.argv[1:6])

@@ -4,6 +4,7 @@ package control
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"strings"
@@ -15,7 +16,8 @@ const patience = time.Minute
 
 // Conn is a control connection, for one goroutine.
 type Conn struct {
-	conn  net.Conn
+	raw   net.Conn
+	conn  net.Conn // raw, or TLS over it
 	lines *bufio.Reader
 }
 
@@ -25,22 +27,48 @@ func Dial(address, user, password string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{conn: conn, lines: bufio.NewReader(conn)}
+	c := &Conn{raw: conn, conn: conn, lines: bufio.NewReader(conn)}
 	if _, err := c.Expect("220"); err != nil {
 		conn.Close()
 		return nil, err
 	}
-	for _, step := range [][2]string{{"331", "USER " + user}, {"230", "PASS " + password}, {"200", "TYPE I"}} {
-		if _, err := c.Do(step[0], step[1]); err != nil {
-			conn.Close()
-			return nil, err
-		}
+	if err := c.login(user, password); err != nil {
+		conn.Close()
+		return nil, err
 	}
 	return c, nil
 }
 
+func (c *Conn) login(user, password string) error {
+	for _, step := range [][2]string{{"331", "USER " + user}, {"230", "PASS " + password}, {"200", "TYPE I"}} {
+		if _, err := c.Do(step[0], step[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Close cuts the connection.
-func (c *Conn) Close() error { return c.conn.Close() }
+func (c *Conn) Close() error { return c.raw.Close() }
+
+// Conn is the connection below, without TLS.
+func (c *Conn) Conn() net.Conn { return c.raw }
+
+// Secure secures the control connection, logs in anew, and announces TLS for data
+// connections, whose handshake is the caller's.
+func (c *Conn) Secure(config *tls.Config, user, password string) error {
+	if _, err := c.Do("234", "AUTH TLS"); err != nil {
+		return err
+	}
+	c.conn = tls.Client(c.raw, config)
+	c.lines = bufio.NewReader(c.conn)
+	for _, command := range []string{"PBSZ 0", "PROT P"} {
+		if _, err := c.Do("200", command); err != nil {
+			return err
+		}
+	}
+	return c.login(user, password)
+}
 
 // Send sends a command and waits for nothing.
 func (c *Conn) Send(command string) error {

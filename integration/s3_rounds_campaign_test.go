@@ -1,0 +1,8 @@
+//go:build campaign
+
+package integration
+
+const (
+	gatewayKills = 100
+	cutsEach     = 49
+)
