@@ -40,6 +40,7 @@ func TestS3Cuts(t *testing.T) {
 	r := newRoom(t)
 	pki := newTLSFiles(t)
 	g := r.gateway(shared.plain, "--tls-cert", pki.server, "--log-level", "debug")
+	r.put("d/other", nil) // so that curl can enter d
 	const size = 3*smallPart + 700_001
 	places := []struct {
 		name string

@@ -7,4 +7,4 @@ const gatewayKills = 5
 
 // cutsEach is how many of the ways to break off TestS3Cuts tries at each place; the
 // others have their turn at the next ones.
-const cutsEach = 4
+const cutsEach = 2
