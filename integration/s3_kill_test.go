@@ -85,4 +85,3 @@ func TestS3GatewayKills(t *testing.T) {
 		t.Error(err)
 	}
 }
-

@@ -5,4 +5,5 @@ package integration
 const (
 	gatewayKills = 100
 	cutsEach     = 49
+	listedKeys   = 1_000_000
 )
