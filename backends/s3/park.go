@@ -95,7 +95,11 @@ func (u *upload) park() error {
 		r.Upload, r.Sums = u.multi.id, u.multi.sums
 	}
 	r.Parked, r.Void, r.Limit = true, false, max(u.next, r.Next-1)
-	if err := r.save(ctx); err != nil {
+	err := u.f.makeRoom(ctx, r)
+	if err == nil {
+		err = r.save(ctx)
+	}
+	if err != nil {
 		if fresh != nil {
 			_ = u.f.delete(ctx, fresh.Key)
 		}

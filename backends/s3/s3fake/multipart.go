@@ -22,6 +22,7 @@ type upload struct {
 	header    http.Header
 	tags      string
 	algorithm string // checksum declared at the start, "" for none
+	lock      string // MD5 of the customer's key
 	parts     map[int]*part
 }
 
@@ -44,12 +45,16 @@ func (s *Server) createUpload(w http.ResponseWriter, q *request) *apiError {
 	if alg == "CRC64NVME" && h.Get("X-Amz-Checksum-Type") == "COMPOSITE" {
 		return &apiError{400, "InvalidRequest", "The COMPOSITE checksum type cannot be used with the crc64nvme checksum algorithm."}
 	}
+	lock, err := customer(h, "X-Amz-")
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.serial++
 	id := fmt.Sprintf("upload-%08d", s.serial)
 	s.uploads[id] = &upload{key: q.key, began: s.opt.Now().UTC(), header: keptHeaders(h), tags: h.Get("X-Amz-Tagging"),
-		algorithm: alg, parts: map[int]*part{}}
+		algorithm: alg, lock: lock, parts: map[int]*part{}}
 	writeXML(w, 200, struct {
 		XMLName  xml.Name `xml:"InitiateMultipartUploadResult"`
 		Bucket   string
@@ -91,11 +96,14 @@ func (s *Server) uploadPart(w http.ResponseWriter, q *request) *apiError {
 	if err != nil {
 		return err
 	}
+	if err := unlocks(q.r.Header, "X-Amz-", u.lock); err != nil {
+		return err
+	}
 	crc := q.r.Header.Get("X-Amz-Checksum-Crc64nvme")
 	if crc != "" && u.algorithm != "CRC64NVME" {
 		return &apiError{400, "InvalidRequest", "Checksum Type mismatch occurred, expected checksum Type: null, actual checksum Type: crc64nvme"}
 	}
-	p := &part{data: data, etag: s.etag(data), crc: crc, modTime: s.opt.Now().UTC()}
+	p := &part{data: data, etag: s.lockedETag(data, u.lock), crc: crc, modTime: s.opt.Now().UTC()}
 	u.parts[n] = p
 	w.Header().Set("ETag", p.etag)
 	if crc != "" {
@@ -219,7 +227,7 @@ func (s *Server) assemble(u *upload, parts []completed) (*object, *apiError) {
 	if s.opt.OpaqueETags {
 		whole[0] ^= 0xff
 	}
-	o := &object{data: data, header: u.header, tags: u.tags, etag: fmt.Sprintf(`"%s-%d"`, hex.EncodeToString(whole[:]), len(parts))}
+	o := &object{data: data, lock: u.lock, header: u.header, tags: u.tags, etag: fmt.Sprintf(`"%s-%d"`, hex.EncodeToString(whole[:]), len(parts))}
 	if u.algorithm == "CRC64NVME" {
 		o.crc = crc64NVME(data)
 	}
@@ -253,7 +261,7 @@ func (s *Server) source(q *request) (*object, *apiError) {
 	if v := h.Get("X-Amz-Copy-Source-If-Match"); v != "" && v != o.etag {
 		return nil, errPrecondition
 	}
-	return o, nil
+	return o, unlocks(h, "X-Amz-Copy-Source-", o.lock)
 }
 
 type copyResult struct {
@@ -276,7 +284,9 @@ func (s *Server) copyObject(w http.ResponseWriter, q *request) *apiError {
 	}
 	o := *src
 	h := q.r.Header
-	o.header = src.header.Clone()
+	if o.header = src.header.Clone(); o.header == nil {
+		o.header = http.Header{}
+	}
 	switch h.Get("X-Amz-Metadata-Directive") {
 	case "", "COPY":
 		if h.Get("X-Amz-Copy-Source") == s.opt.Bucket+"/"+q.key {
@@ -286,13 +296,20 @@ func (s *Server) copyObject(w http.ResponseWriter, q *request) *apiError {
 		o.header = keptHeaders(h)
 	}
 	// The storage class is the request's, never the source's.
-	if o.header != nil {
-		o.header.Del("X-Amz-Storage-Class")
-		if c := h.Get("X-Amz-Storage-Class"); c != "" {
-			o.header.Set("X-Amz-Storage-Class", c)
+	o.header.Del("X-Amz-Storage-Class")
+	if c := h.Get("X-Amz-Storage-Class"); c != "" {
+		o.header.Set("X-Amz-Storage-Class", c)
+	}
+	if o.lock, err = customer(h, "X-Amz-"); err != nil {
+		return err
+	}
+	o.header.Del("X-Amz-Acl") // never copied
+	for _, k := range []string{"X-Amz-Acl", "X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id"} {
+		if v := h.Get(k); v != "" {
+			o.header.Set(k, v)
 		}
 	}
-	o.etag = s.etag(src.data)
+	o.etag = s.lockedETag(src.data, o.lock)
 	s.store(q.key, &o)
 	writeXML(w, 200, copyResult{XMLName: xml.Name{Local: "CopyObjectResult"}, LastModified: o.modTime.Format(listTime), ETag: o.etag})
 	return nil
@@ -313,6 +330,9 @@ func (s *Server) uploadPartCopy(w http.ResponseWriter, q *request) *apiError {
 	if err != nil {
 		return err
 	}
+	if err := unlocks(q.r.Header, "X-Amz-", u.lock); err != nil {
+		return err
+	}
 	data := src.data
 	if spec := q.r.Header.Get("X-Amz-Copy-Source-Range"); spec != "" {
 		first, last, _, err := byteRange(spec, int64(len(data)))
@@ -324,7 +344,7 @@ func (s *Server) uploadPartCopy(w http.ResponseWriter, q *request) *apiError {
 	if len(data) == 0 || int64(len(data)) > s.opt.MaxCopy {
 		return errTooLarge
 	}
-	p := &part{data: data, etag: s.etag(data), modTime: s.opt.Now().UTC()}
+	p := &part{data: data, etag: s.lockedETag(data, u.lock), modTime: s.opt.Now().UTC()}
 	u.parts[n] = p
 	writeXML(w, 200, copyResult{XMLName: xml.Name{Local: "CopyPartResult"}, LastModified: p.modTime.Format(listTime), ETag: p.etag})
 	return nil

@@ -24,9 +24,11 @@ type object struct {
 	data    []byte
 	etag    string // with its quotes
 	modTime time.Time
-	header  http.Header // of content and metadata
-	crc     string      // CRC64NVME of the whole, as S3 writes it; "" if the client sent none
-	tags    string      // as a query string
+	header  http.Header       // of content and metadata
+	crc     string            // CRC64NVME of the whole, as S3 writes it; "" if the client sent none
+	tags    string            // as a query string
+	sums    map[string]string // headers of checksums that another client stored
+	lock    string            // MD5 of the customer's key, "" for none
 }
 
 // etag is the entity tag of content that came in one piece.
@@ -38,6 +40,14 @@ func (s *Server) etag(data []byte) string {
 	return `"` + hex.EncodeToString(sum[:]) + `"`
 }
 
+// lockedETag is etag for content that may be encrypted with a customer's key.
+func (s *Server) lockedETag(data []byte, lock string) string {
+	if lock != "" {
+		data = append([]byte(lock), data...)
+	}
+	return s.etag(data)
+}
+
 // keptHeaders are the headers of a PUT that a GET gives back.
 func keptHeaders(h http.Header) http.Header {
 	kept := http.Header{}
@@ -46,7 +56,8 @@ func keptHeaders(h http.Header) http.Header {
 		case strings.HasPrefix(k, "X-Amz-Meta-"):
 			kept[k] = v
 		case k == "Content-Type", k == "Cache-Control", k == "Content-Disposition", k == "Content-Encoding",
-			k == "Content-Language", k == "Expires", k == "X-Amz-Storage-Class", k == "X-Amz-Server-Side-Encryption":
+			k == "Content-Language", k == "Expires", k == "X-Amz-Storage-Class", k == "X-Amz-Acl",
+			k == "X-Amz-Server-Side-Encryption", k == "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id":
 			kept[k] = v
 		}
 	}
@@ -138,12 +149,16 @@ func (s *Server) putObject(w http.ResponseWriter, q *request) *apiError {
 	if err != nil {
 		return err
 	}
+	lock, err := customer(q.r.Header, "X-Amz-")
+	if err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.condition(q); err != nil {
 		return err
 	}
-	o := &object{data: data, etag: s.etag(data), header: keptHeaders(q.r.Header),
+	o := &object{data: data, lock: lock, etag: s.lockedETag(data, lock), header: keptHeaders(q.r.Header),
 		crc: q.r.Header.Get("X-Amz-Checksum-Crc64nvme"), tags: q.r.Header.Get("X-Amz-Tagging")}
 	s.store(q.key, o)
 	w.Header().Set("ETag", o.etag)
@@ -167,6 +182,9 @@ func (s *Server) getObject(w http.ResponseWriter, q *request) *apiError {
 	case o.header.Get("X-Amz-Storage-Class") == "GLACIER" && q.r.Method == "GET":
 		return &apiError{403, "InvalidObjectState", "The operation is not valid for the object's storage class"}
 	}
+	if err := unlocks(h, "X-Amz-", o.lock); err != nil {
+		return err
+	}
 	size := int64(len(o.data))
 	first, last, status, err := byteRange(h.Get("Range"), size)
 	if err != nil {
@@ -180,9 +198,18 @@ func (s *Server) getObject(w http.ResponseWriter, q *request) *apiError {
 	w.Header().Set("Last-Modified", o.modTime.Format(http.TimeFormat))
 	w.Header().Set("Accept-Ranges", "bytes")
 	w.Header().Set("Content-Length", strconv.FormatInt(last-first+1, 10))
-	if o.crc != "" && h.Get("X-Amz-Checksum-Mode") == "ENABLED" && status == 200 {
-		w.Header().Set("x-amz-checksum-crc64nvme", o.crc)
-		w.Header().Set("x-amz-checksum-type", "FULL_OBJECT")
+	if h.Get("X-Amz-Checksum-Mode") == "ENABLED" && status == 200 {
+		if o.crc != "" {
+			w.Header().Set("x-amz-checksum-crc64nvme", o.crc)
+			w.Header().Set("x-amz-checksum-type", "FULL_OBJECT")
+		}
+		for k, v := range o.sums {
+			w.Header().Set(k, v)
+		}
+	}
+	if o.lock != "" {
+		w.Header().Set("x-amz-server-side-encryption-customer-algorithm", "AES256")
+		w.Header().Set("x-amz-server-side-encryption-customer-key-MD5", o.lock)
 	}
 	if tags, err := url.ParseQuery(o.tags); err == nil && len(tags) > 0 {
 		w.Header().Set("x-amz-tagging-count", strconv.Itoa(len(tags)))

@@ -33,9 +33,14 @@ type Options struct {
 	PlainListing     bool  // encoding-type is ignored, as some servers do
 	ReadOnly         bool  // every change is 403
 	OpaqueETags      bool  // ETags are not MD5, as with KMS encryption
+	RequesterPays    bool  // who does not offer to pay is refused
 	PageLimit        int   // most keys in a page of a listing; 1000 if 0
 	MinPart          int64 // smallest part but the last, in bytes; 5 MiB if 0
 	MaxCopy          int64 // largest source of one copy, in bytes; 5 GiB if 0
+
+	// RequireEncryption is the x-amz-server-side-encryption without which nothing is
+	// stored.
+	RequireEncryption string
 
 	// Now is the server's clock; time.Now if nil.
 	Now func() time.Time
@@ -190,6 +195,28 @@ func (s *Server) Header(key string) http.Header {
 	return nil
 }
 
+// SetSums gives an object the headers of checksums that another client stored with
+// it, such as x-amz-checksum-sha256 and x-amz-checksum-type.
+func (s *Server) SetSums(key string, headers map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o, ok := s.objects[key]; ok {
+		known := *o
+		known.sums = headers
+		s.objects[key] = &known
+	}
+}
+
+// Tags returns the tags of an object, as a query string.
+func (s *Server) Tags(key string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o, ok := s.objects[key]; ok {
+		return o.tags
+	}
+	return ""
+}
+
 // Archive moves an object to a storage class from which it can't be read.
 func (s *Server) Archive(key string) {
 	s.mu.Lock()
@@ -252,6 +279,9 @@ func (s *Server) answer(w http.ResponseWriter, q *request) *apiError {
 	}
 	if len(q.key) > 1024 {
 		return &apiError{400, "KeyTooLongError", "Your key is too long"}
+	}
+	if err := s.policy(q); err != nil {
+		return err
 	}
 	handle, ok := handlers[q.op]
 	if !ok {
