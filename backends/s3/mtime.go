@@ -45,7 +45,7 @@ func parseModTime(s string) (time.Time, bool) {
 	digits, negative := strings.CutPrefix(s, "-")
 	whole, fraction, _ := strings.Cut(digits, ".")
 	sec, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil || whole[0] == '+' || sec > math.MaxInt32*8 || strings.Trim(fraction, "0123456789") != "" {
+	if err != nil || whole[0] == '+' || whole[0] == '-' || sec > math.MaxInt32*8 || strings.Trim(fraction, "0123456789") != "" {
 		return time.Time{}, false
 	}
 	nanos, _ := strconv.ParseInt((fraction + "000000000")[:9], 10, 64)

@@ -554,7 +554,7 @@ func TestParkCosts(t *testing.T) {
 	if err := w.Park(); err != nil {
 		t.Fatal(err)
 	}
-	check("park", map[string]int{"ListObjectsV2": 1, "GetObject": 1, "PutObject": 2})
+	check("park", map[string]int{"ListObjectsV2": 2, "GetObject": 1, "PutObject": 2})
 	at := told(t, f, "d/cut", "ann")
 	check("size of a parked upload", map[string]int{"ListObjectsV2": 1, "GetObject": 1})
 	if _, err := f.StatStaged(t.Context(), "d/none", "ann"); err == nil {
