@@ -9,7 +9,7 @@ import (
 
 const (
 	// maxStreams is how many requests of one download run at a time at most.
-	maxStreams = 4
+	maxStreams = 6
 	// fastStream is the rate in bytes a second beyond which a second stream would
 	// only cost.
 	fastStream = 150 << 20

@@ -50,14 +50,20 @@ func (f *FS) finish(ctx context.Context, step func(context.Context) error, lande
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.tuning.slow)
+	// One answer may take the time slow; there has to be some for another try.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*f.tuning.slow)
 	defer cancel()
+	look := func() bool {
+		ctx, cancel := f.detached(ctx)
+		defer cancel()
+		return landed(ctx)
+	}
 	for try, doubt := 1, false; ; try++ {
 		err := step(ctx)
 		if err == nil {
 			return nil
 		}
-		if doubt = doubt || uncertain(err); doubt && landed(ctx) {
+		if doubt = doubt || uncertain(err); doubt && look() {
 			return nil
 		}
 		again := uncertain(err) || status(err) != 0 && asStoreError(err).kind == vfs.ErrBusy

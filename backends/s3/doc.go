@@ -35,7 +35,7 @@
 // The first GET tells size and ETag; every further one of the same file carries
 // the ETag as If-Match, so that a cut connection is taken up at the exact byte and
 // never goes on in another version. While the client waits for the store, ranges
-// ahead are requested beside it, up to four at a time and into memory of the same
+// ahead are requested beside it, up to six requests at a time and into memory of the same
 // budget; a client that is slower than the store, or a budget that is used up, leaves
 // one plain request.
 //

@@ -148,6 +148,9 @@ func (r *record) newTailKey() string {
 func (r *record) save(ctx context.Context) error {
 	for try := 1; ; try++ {
 		err := r.write(ctx)
+		if uncertain(err) && r.landed(ctx) {
+			return nil
+		}
 		if status(err) != http.StatusPreconditionFailed && status(err) != http.StatusNotFound {
 			return err
 		}
@@ -181,12 +184,26 @@ func (r *record) write(ctx context.Context) error {
 	return err
 }
 
+// landed reports whether the stored manifest is this one, though the store did not
+// confirm it.
+func (r *record) landed(ctx context.Context) bool {
+	now, err := r.f.readRecord(ctx, r.key)
+	if err != nil || now.Writer != r.Writer || !now.Touched.Equal(r.Touched) {
+		return false
+	}
+	r.etag, r.when = now.etag, r.Touched
+	return true
+}
+
 // seize makes this process the writer. errFenced says that another one was faster.
 func (r *record) seize(ctx context.Context) error {
 	r.Writer, r.Node, r.Parked = rand.Text(), r.f.node, false
 	err := r.write(ctx)
-	if status(err) == http.StatusPreconditionFailed || status(err) == http.StatusNotFound {
+	switch {
+	case status(err) == http.StatusPreconditionFailed || status(err) == http.StatusNotFound:
 		return r.seized(ctx)
+	case uncertain(err) && r.landed(ctx):
+		return nil
 	}
 	return err
 }

@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
+	"net/http"
 
 	"github.com/ftpgate/ftpgate/vfs"
 )
@@ -100,7 +101,7 @@ func (u *upload) park() error {
 		err = r.save(ctx)
 	}
 	if err != nil {
-		if fresh != nil {
+		if fresh != nil && (!uncertain(err) || r.never(ctx, fresh)) {
 			_ = u.f.delete(ctx, fresh.Key)
 		}
 		return err
@@ -110,6 +111,13 @@ func (u *upload) park() error {
 		_ = u.f.delete(ctx, old.Key)
 	}
 	return u.f.dropOthers(ctx, r)
+}
+
+// never reports whether the stored manifest surely does not lead to a tail, whose
+// manifest was written without an answer. A tail that nobody needs is the sweeper's.
+func (r *record) never(ctx context.Context, t *tail) bool {
+	now, err := r.f.readRecord(ctx, r.key)
+	return status(err) == http.StatusNotFound || err == nil && (now.Tail == nil || now.Tail.Key != t.Key)
 }
 
 // unpark ends an upload to which nothing came: what was there before stays as it

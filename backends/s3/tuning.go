@@ -68,7 +68,7 @@ func (t tuning) withDefaults() tuning {
 	size(&t.copyPart, 256<<20)
 	size(&t.window, 1<<20)
 	size(&t.segment, 2<<20)
-	size(&t.maxSegment, 8<<20)
+	size(&t.maxSegment, 5<<20)
 	span(&t.stall, 30*time.Second)
 	span(&t.slow, 10*time.Minute)
 	span(&t.bufferWait, 30*time.Second)
