@@ -80,6 +80,21 @@ type Subber interface {
 	Sub(dir string) (FS, error)
 }
 
+// Sessioner makes a view for one session, which may remember for a moment what the
+// session itself listed. It is no part of Full: whoever opens the store for a session
+// asks the store itself, before anything is wrapped around it.
+type Sessioner interface {
+	Session() FS
+}
+
+// ForSession is fsys for one session.
+func ForSession(fsys FS) FS {
+	if s, ok := fsys.(Sessioner); ok {
+		return s.Session()
+	}
+	return fsys
+}
+
 // Full is the union of all optional abilities. Every wrapper asserts
 //
 //	var _ Full = (*subFS)(nil)

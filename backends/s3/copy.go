@@ -20,6 +20,7 @@ const copiesInFlight = 8
 
 // Copy copies inside the store.
 func (f *FS) Copy(ctx context.Context, src, dst string, opt vfs.CopyOptions) error {
+	defer f.changed()
 	srcKey, err := f.key("copy", src)
 	if err != nil {
 		return err
@@ -180,6 +181,7 @@ func (m *multipart) copyRange(ctx context.Context, n int32, src *object, first, 
 
 // Rename copies a file, verifies the copy and deletes the original.
 func (f *FS) Rename(ctx context.Context, oldname, newname string, opt vfs.RenameOptions) error {
+	defer f.changed()
 	oldKey, err := f.writable("rename", oldname)
 	if err != nil {
 		return err

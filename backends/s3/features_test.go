@@ -511,3 +511,70 @@ func (c *cancelled) Read(p []byte) (int, error) {
 }
 
 func (c *cancelled) Close() error { return nil }
+
+// TestSession: what a session has just listed answers its Stat without a request, until
+// anybody changes something through this FS, or the moment is over.
+func TestSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f, end := bubble(t, smallFake, smallParts)
+		defer end()
+		s.Put("pre/fix/d/a", []byte("one"))
+		s.Put("pre/fix/d/b", []byte("two"))
+		one, two := f.Session(), f.Session()
+		asked := func() (n int) {
+			for _, c := range s.Counts() {
+				n += c
+			}
+			s.ResetCounts()
+			return n
+		}
+		list := func(fsys vfs.FS) {
+			for _, err := range fsys.ReadDir(t.Context(), "d", "") {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			asked()
+		}
+		size := func(what string, fsys vfs.FS, requests int, want int64) {
+			t.Helper()
+			got, err := vfs.Size(t.Context(), vfs.ForOwner(fsys, "ann", vfs.ShowExact), "d/a")
+			if n := asked(); got != want || err != nil || n != requests {
+				t.Errorf("%s: %d bytes, %v, by %d requests; want %d by %d", what, got, err, n, want, requests)
+			}
+		}
+		list(one)
+		size("first of a directory", one, 1, 3) // whether something is staged there
+		size("listed", one, 0, 3)
+		size("listed by another session", two, 3, 3)
+		s.Put("pre/fix/d/a", []byte("longer"))
+		size("changed by others, within the moment", one, 0, 3)
+		time.Sleep(remembered)
+		size("changed by others", one, 3, 6)
+
+		list(one)
+		size("listed", one, 0, 6)
+		if err := upload1(t.Context(), two, "d/b", []byte("x"), vfs.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		asked()
+		size("after a change by another session", one, 3, 6)
+		list(one)
+		w, err := two.Create(t.Context(), "d/a", vfs.CreateOptions{Owner: "ann"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(pattern(1000)); err != nil {
+			t.Fatal(err)
+		}
+		list(one)
+		if err := w.Park(); err != nil {
+			t.Fatal(err)
+		}
+		asked()
+		size("parked by another session", one, 2, 999)
+		if err := f.Discard(t.Context(), "d/a", "ann"); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
@@ -30,7 +31,8 @@ type FS struct {
 	buffers *budget
 	leaving departures
 	running writers
-	node    string // names this machine in manifests
+	age     atomic.Int64 // counts changes through this FS, for sessions
+	node    string       // names this machine in manifests
 	stop    context.CancelFunc
 	house   sync.WaitGroup // the background
 }
@@ -127,6 +129,7 @@ func (f *FS) Close() error {
 
 // writable returns the key of name for a change.
 func (f *FS) writable(op, name string) (string, error) {
+	f.changed()
 	key, err := f.key(op, name)
 	if err == nil && f.facts.readOnly {
 		err = &fs.PathError{Op: op, Path: name, Err: fs.ErrPermission}

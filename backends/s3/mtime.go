@@ -79,6 +79,7 @@ func (f *FS) timeOf(metadata map[string]string, modified *time.Time) time.Time {
 // SetModTime keeps the time in the metadata: the object is copied onto itself, with all
 // else that is stored beside its bytes. A directory has it at its marker.
 func (f *FS) SetModTime(ctx context.Context, name string, t time.Time) error {
+	defer f.changed()
 	key, err := f.writable("settime", name)
 	if err != nil {
 		return err

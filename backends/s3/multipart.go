@@ -18,7 +18,7 @@ import (
 
 // partsInFlight is how many parts of one upload are on their way at most. Large
 // parts count for more: all together hold a quarter of the buffers.
-const partsInFlight = 4
+const partsInFlight = 5
 
 // multipart is a multipart upload. send, wait and the ends are for one goroutine.
 type multipart struct {

@@ -59,6 +59,7 @@ func (u *upload) yield() {
 // park writes down what is durable and who may go on with it; called with the lock
 // held. It survives the caller's context for a bounded time.
 func (u *upload) park() error {
+	defer u.f.changed()
 	parts, whole := u.landed()
 	ctx, cancel := u.f.detached(u.ctx)
 	defer cancel()

@@ -103,6 +103,7 @@ func (f *FS) eachStaged(ctx context.Context, dirKey, owner string, yield func(fs
 // Discard takes the upload away from whoever has it, but not from a writer that is
 // alive in this process.
 func (f *FS) Discard(ctx context.Context, name, owner string) error {
+	defer f.changed()
 	key, err := f.stagerKey(ctx, "remove", name)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 
 // Mkdir writes the marker of a directory. The one above must exist.
 func (f *FS) Mkdir(ctx context.Context, name string) error {
+	defer f.changed()
 	key, err := f.writable("mkdir", name)
 	if err != nil {
 		return err
@@ -71,6 +72,7 @@ func markerAttributes() attributes {
 
 // Remove deletes a file, and keeps the directory that it was the last file of.
 func (f *FS) Remove(ctx context.Context, name string) error {
+	defer f.changed()
 	key, err := f.writable("remove", name)
 	if err != nil {
 		return err
@@ -103,6 +105,7 @@ func (f *FS) removeFile(ctx context.Context, name, key string) error {
 
 // Rmdir deletes the marker of an empty directory, and keeps the one above.
 func (f *FS) Rmdir(ctx context.Context, name string) error {
+	defer f.changed()
 	key, err := f.writable("rmdir", name)
 	if err != nil {
 		return err

@@ -293,6 +293,7 @@ func (u *upload) Commit() error {
 		return nil
 	}
 	u.ended = true
+	defer u.f.changed()
 	defer u.release()
 	if u.taken {
 		return u.fail(errFenced)

@@ -31,7 +31,7 @@ func pattern(n int) []byte {
 	return b
 }
 
-func upload1(ctx context.Context, f *FS, name string, data []byte, opt vfs.CreateOptions) error {
+func upload1(ctx context.Context, f vfs.FS, name string, data []byte, opt vfs.CreateOptions) error {
 	w, err := f.Create(ctx, name, opt)
 	if err != nil {
 		return err

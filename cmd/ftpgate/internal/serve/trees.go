@@ -97,6 +97,18 @@ type opening struct {
 	home     string // as a name of the vfs
 	points   []point
 	releases []func()
+	sessions map[*store]vfs.FS
+}
+
+// session is the store as this login sees it: one view, in how many places it may be.
+func (o *opening) session(st *store) vfs.FS {
+	if o.sessions == nil {
+		o.sessions = map[*store]vfs.FS{}
+	}
+	if o.sessions[st] == nil {
+		o.sessions[st] = vfs.ForSession(st.fs)
+	}
+	return o.sessions[st]
 }
 
 // point is a store in its place.
@@ -123,7 +135,7 @@ func (o *opening) root(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	o.points = append(o.points, point{dir: ".", store: st, fs: st.fs})
+	o.points = append(o.points, point{dir: ".", store: st, fs: o.session(st)})
 	return nil
 }
 
@@ -157,7 +169,7 @@ func (o *opening) mount(ctx context.Context, m *config.Mount) error {
 	if err != nil {
 		return err
 	}
-	fsys := st.fs
+	fsys := o.session(st)
 	if l := m.Limits(); l != (vfs.Limits{}) {
 		account, err := o.account(st, ".", "")
 		if err != nil {
