@@ -16,7 +16,7 @@
 //
 // An upload that fits into one part is one PutObject at Commit. A longer one is a
 // multipart upload on the final key, of which S3 shows nothing before it is
-// completed. Parts are 8 MiB, doubling every 1,000 parts, at most four on their
+// completed. Parts are 8 MiB, doubling every 1,000 parts, at most five on their
 // way; their buffers grow with the bytes that really arrived and come from one
 // budget that all transfers of the FS share. While the budget is used up, a reader
 // waits, and TCP makes the client wait.

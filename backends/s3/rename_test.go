@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,4 +163,25 @@ func TestRenameDirCrash(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRenameDirParallel: the objects of a directory are copied and deleted many at a
+// time, so that it takes the time of a few round trips and not of one for each.
+func TestRenameDirParallel(t *testing.T) {
+	s, f := fake(t, s3fake.Options{})
+	keys := grove(s, 64)
+	for _, op := range []string{"CopyObject", "DeleteObject"} {
+		var held atomic.Int32
+		all := make(chan struct{})
+		s.Inject(s3fake.Fault{Op: op, Times: movesInFlight, Do: func() {
+			if held.Add(1) == movesInFlight {
+				close(all)
+			}
+			<-all // nobody goes on before so many are on their way
+		}})
+	}
+	if err := f.Rename(t.Context(), "d", "e", vfs.RenameOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	clean(t, s, moved(keys)...)
 }

@@ -30,12 +30,12 @@ import (
 
 // The bounds of the goal, in bytes.
 const (
-	transferBound = 150 << 20
+	transferBound = 120 << 20
 	listingBound  = 80 << 20
 )
 
 func main() {
-	size := flag.Int64("size", 3<<30, "`bytes` to upload and download")
+	size := flag.Int64("size", 10<<30, "`bytes` to upload and download")
 	keys := flag.Int("keys", 100_000, "how `many` keys to list")
 	flag.Parse()
 	if err := run(*size, *keys); err != nil {
