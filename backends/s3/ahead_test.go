@@ -20,6 +20,7 @@ func eager(o *Options) {
 // TestAheadFaults: whichever of the requests breaks off, the bytes come whole and in
 // order, and no memory is kept.
 func TestAheadFaults(t *testing.T) {
+	t.Parallel()
 	data := pattern(1_000_000)
 	for _, fault := range []s3fake.Fault{
 		{}, {CutBody: 1}, {CutBody: 30_000, Times: 4}, {Status: 503, Code: "SlowDown", Times: 3}, {Status: 500, Code: "InternalError"},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -53,6 +54,9 @@ func (o *Options) problem(ctx context.Context, client *awss3.Client, err error) 
 		where = o.Endpoint
 	} else if client != nil && client.Options().BaseEndpoint != nil {
 		where = *client.Options().BaseEndpoint
+	}
+	if u, err := url.Parse(where); err == nil { // the environment's may hold a password
+		where = u.Redacted()
 	}
 	return fmt.Errorf("s3://%s: %s", o.Bucket, o.advice(ctx, where, err))
 }

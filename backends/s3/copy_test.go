@@ -23,6 +23,7 @@ func tinyCopies(o *Options) { o.tuning.copyLimit, o.tuning.copyPart = 300_000, 1
 // TestCopyKeepsAll: whichever way an object is copied, what is stored beside its
 // bytes comes along.
 func TestCopyKeepsAll(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{0, 1, 1000, 1_000_000} {
 		for _, once := range []bool{false, true} {
 			for _, provider := range []Provider{Generic, AWS} {

@@ -188,6 +188,7 @@ func openFaulty(t *testing.T) (*s3fake.Server, *FS) {
 // leaves what was there, or the new content whole; and when the store is well again, doing it
 // again succeeds. No multipart upload, tail or manifest is left that nobody can go on with.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	for _, step := range faultySteps() {
 		t.Run(step.name, func(t *testing.T) {
 			t.Parallel()
@@ -202,8 +203,11 @@ func TestFaults(t *testing.T) {
 				_ = f.Discard(t.Context(), "file", "ann")
 			}
 			for _, op := range slices.Sorted(maps.Keys(counts)) {
-				for _, kind := range faultKinds() {
+				for i, kind := range faultKinds() {
 					for _, skip := range slices.Compact([]int{0, counts[op] - 1}) {
+						if skip > 0 && i%2 == 0 { // half of them at the last one, where much is repeated
+							continue
+						}
 						t.Run(fmt.Sprint(op, " ", skip, " ", kind.name), func(t *testing.T) {
 							fault := kind.fault
 							fault.Op, fault.Skip = op, skip

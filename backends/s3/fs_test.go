@@ -113,20 +113,21 @@ func TestContract(t *testing.T) {
 	for _, v := range []struct {
 		name    string
 		entries int
+		steps   int // of the random model
 		opt     s3fake.Options
 		change  func(*Options)
 	}{
-		{"mtime", 101, s3fake.Options{PageLimit: 50}, func(o *Options) { o.KeepModTime, o.tuning.copyLimit = true, 300<<10 }},
-		{"generic", 1001, s3fake.Options{RefuseChecksums: true}, func(o *Options) {}},
-		{"aws", 101, s3fake.Options{MinPart: 64 << 10, PageLimit: 50}, func(o *Options) {
+		{"mtime", 41, 50, s3fake.Options{PageLimit: 50}, func(o *Options) { o.KeepModTime, o.tuning.copyLimit = true, 300<<10 }},
+		{"generic", 1001, 150, s3fake.Options{RefuseChecksums: true}, func(o *Options) {}},
+		{"aws", 101, 150, s3fake.Options{MinPart: 64 << 10, PageLimit: 50}, func(o *Options) {
 			o.Provider, o.tuning.part, o.tuning.minPart, o.tuning.copyLimit, o.tuning.copyPart = AWS, 64<<10, 64<<10, 300<<10, 128<<10
 			o.tuning.eager, o.tuning.window, o.tuning.segment, o.tuning.maxSegment = true, 32<<10, 10_000, 70_000
 		}},
-		{"r2", 101, s3fake.Options{PageLimit: 100, EqualParts: true, OpaqueETags: true, RefuseChecksums: true, MinPart: 64 << 10}, func(o *Options) {
+		{"r2", 101, 50, s3fake.Options{PageLimit: 100, EqualParts: true, OpaqueETags: true, RefuseChecksums: true, MinPart: 64 << 10}, func(o *Options) {
 			o.Provider, o.tuning.part, o.tuning.minPart = R2, 64<<10, 64<<10
 		}},
-		{"old", 101, s3fake.Options{IgnoreConditions: true, PlainListing: true, PageLimit: 10}, func(o *Options) { o.Prefix = "" }},
-		{"readonly", 10, s3fake.Options{ReadOnly: true}, func(o *Options) {}},
+		{"old", 41, 50, s3fake.Options{IgnoreConditions: true, PlainListing: true, PageLimit: 10}, func(o *Options) { o.Prefix = "" }},
+		{"readonly", 10, 10, s3fake.Options{ReadOnly: true}, func(o *Options) {}},
 	} {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
@@ -155,7 +156,7 @@ func TestContract(t *testing.T) {
 				},
 				MaxEntries: v.entries,
 				Large:      500_000,
-				ModelSteps: 150,
+				ModelSteps: v.steps,
 			}
 			vfstest.Run(t, h)
 			if v.name == "aws" {

@@ -76,6 +76,7 @@ var stores = []struct {
 // each time another one goes on where the store says. Nothing shows before the
 // commit, the object is whole, and nothing is left.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	for _, v := range stores {
 		t.Run(v.name, func(t *testing.T) {
 			s, f := fake(t, v.opt, smallParts, v.change)
@@ -307,6 +308,7 @@ func (r *stuckReader) Read(p []byte) (int, error) {
 
 // TestRacingResume: of many gateways that resume one upload at once, one gets it.
 func TestRacingResume(t *testing.T) {
+	t.Parallel()
 	s, f := fake(t, smallFake, smallParts)
 	data := pattern(600 << 10)
 	if err := write1(t, f, "file", data[:400<<10], vfs.CreateOptions{Owner: "ann"}).Park(); err != nil {
@@ -379,6 +381,7 @@ func TestNewerUpload(t *testing.T) {
 // TestParkFaults: whatever the store does once, an upload that is cut, resumed and
 // committed is whole, and nothing is left.
 func TestParkFaults(t *testing.T) {
+	t.Parallel()
 	data := pattern(5*128<<10 + 77)
 	for _, op := range []string{"PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "ListObjectsV2", "ListParts", "GetObject", "DeleteObject", "AbortMultipartUpload"} {
 		for _, fault := range []s3fake.Fault{
@@ -421,6 +424,7 @@ func TestParkFaults(t *testing.T) {
 
 // TestCommitFails: what the store could not finish is parked, and finished later.
 func TestCommitFails(t *testing.T) {
+	t.Parallel()
 	data := pattern(5*128<<10 + 77)
 	for _, c := range []struct {
 		name  string
@@ -472,6 +476,7 @@ const fastAttempts = 6
 // TestAppend: what is complete is copied inside the store, and never read but
 // for less than a part.
 func TestAppend(t *testing.T) {
+	t.Parallel()
 	for _, v := range stores {
 		for _, size := range []int{10, 128<<10 - 1, 128 << 10, 1 << 20} {
 			t.Run(fmt.Sprintf("%s/%d", v.name, size), func(t *testing.T) {

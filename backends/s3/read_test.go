@@ -14,6 +14,7 @@ import (
 
 // TestReadFaults: a download goes on at the exact byte, whatever breaks it off.
 func TestReadFaults(t *testing.T) {
+	t.Parallel()
 	data := pattern(500_000)
 	for _, c := range []struct {
 		name   string

@@ -33,6 +33,7 @@ func moved(keys []string) (to []string) {
 
 // TestRenameDirFaults: a directory is renamed whole, or stays whole where it was.
 func TestRenameDirFaults(t *testing.T) {
+	t.Parallel()
 	for _, op := range []string{"CopyObject", "HeadObject", "ListObjectsV2", "PutObject", "DeleteObject"} {
 		for _, times := range []int{1, fastAttempts + 1} {
 			for _, after := range []bool{false, true} {

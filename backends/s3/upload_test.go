@@ -88,6 +88,7 @@ func TestUploadInvisible(t *testing.T) {
 // TestUploadFaults: whatever the store does once in an upload, the object is whole
 // and nothing is left over.
 func TestUploadFaults(t *testing.T) {
+	t.Parallel()
 	const parts = 5
 	big, small := pattern(parts*128<<10+77), pattern(5000)
 	for _, c := range []struct {

@@ -34,6 +34,8 @@ func (o *Options) validate() error {
 	switch {
 	case o.Bucket == "":
 		return errors.New("s3: the bucket is missing")
+	case strings.Contains(o.Endpoint, "@"):
+		return errors.New("s3: the endpoint holds credentials, which come from the environment, a profile or a role")
 	case o.Buffers < minBuffers:
 		return errors.New("s3: the buffers are below 64 MiB")
 	case o.PartSize != 0 && (o.PartSize < minPartSize || o.PartSize > maxPartSize):

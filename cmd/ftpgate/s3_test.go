@@ -49,6 +49,9 @@ func TestS3Housekeeping(t *testing.T) {
 	}{
 		{[]string{"staged", "s3://bucket"}, statusOK, []string{"TOUCHED", "\"d/two words\"", " 4 ", " parked ", " ann "}, ""},
 		{[]string{"sweep", "s3://bucket"}, statusOK, []string{"deleted: 0 staged uploads"}, ""},
+		{[]string{"sweep", "--older-than", "soon", "s3://bucket"}, statusUsage, nil, "it must be a time like 48h or 0s"},
+		{[]string{"sweep", "--older-than", "1h", "s3://bucket"}, statusOK, []string{"deleted: 0 staged uploads"}, ""},
+		{[]string{"sweep", "--older-than", "0s", "s3://bucket"}, statusOK, []string{"deleted: 1 staged uploads"}, ""},
 		{[]string{"sweep", "mem:"}, statusUsage, nil, "that is no bucket"},
 		{[]string{"sweep"}, statusUsage, nil, "give one URL"},
 	} {

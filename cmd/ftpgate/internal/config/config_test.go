@@ -295,7 +295,11 @@ func TestRelativePaths(t *testing.T) {
 
 func TestURLString(t *testing.T) {
 	for url, want := range map[URL]string{
-		"sftp://me:secret@host/dir": "sftp://me:xxxxx@host/dir", "s3://b/p": "s3://b/p", "/a b": "/a b", "mem:": "mem:", "x1://%zz:secret@": "x1:…",
+		"sftp://me:secret@host/dir": "sftp://me:xxxxx@host/dir", "s3://b/p": "s3://b/p",
+		"s3://b/p?endpoint=http://me:secret@h:1&region=x":         "s3://b/p?endpoint=http%3A%2F%2Fme%3Axxxxx%40h%3A1&region=x",
+		"s3://b/p?endpoint=http%3A%2F%2Fme:sec@ret@h&region=a%2F": "s3://b/p?endpoint=http%3A%2F%2Fme%3Axxxxx%40h&region=a%2F",
+		"s3://b/p?endpoint=http://h:1&region=x":                   "s3://b/p?endpoint=http://h:1&region=x",
+		"/a b":                                                    "/a b", "mem:": "mem:", "x1://%zz:secret@": "x1:…",
 	} {
 		if got := url.String(); got != want {
 			t.Errorf("%q prints as %q", string(url), got)
