@@ -578,3 +578,26 @@ func TestSession(t *testing.T) {
 		}
 	})
 }
+
+// TestEncryptionOfCopies: a copy is encrypted as the options say, and not half as its
+// source was.
+func TestEncryptionOfCopies(t *testing.T) {
+	for _, c := range []struct {
+		h    requestHeaders
+		want string
+	}{
+		{requestHeaders{}, "aws:kms,theirs"},
+		{requestHeaders{encryption: S3Encryption}, "AES256,"},
+		{requestHeaders{encryption: KMSEncryption}, "aws:kms,"},
+		{requestHeaders{encryption: DoubleKMSEncryption, kmsKey: "ours"}, "aws:kms:dsse,ours"},
+		{requestHeaders{encryption: CustomerEncryption, customerKey: make([]byte, 32)}, ","},
+	} {
+		to := http.Header{}
+		to.Set("x-amz-server-side-encryption", "aws:kms")
+		to.Set("x-amz-server-side-encryption-aws-kms-key-id", "theirs")
+		c.h.add("CopyObject", to)
+		if got := to.Get("x-amz-server-side-encryption") + "," + to.Get("x-amz-server-side-encryption-aws-kms-key-id"); got != c.want {
+			t.Errorf("%v: %q, want %q", c.h.encryption, got, c.want)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"net/http"
 	"slices"
-	"strings"
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go/middleware"
@@ -46,32 +45,32 @@ func (h *requestHeaders) add(operation string, to http.Header) {
 	if h.payer {
 		to.Set("x-amz-request-payer", "requester")
 	}
+	if h.encryption == BucketEncryption {
+		return
+	}
 	const scheme = "x-amz-server-side-encryption"
 	begins := slices.Contains([]string{"PutObject", "CreateMultipartUpload", "CopyObject"}, operation)
+	if begins { // not what the source of a copy had
+		to.Del(scheme)
+		to.Del(scheme + "-aws-kms-key-id")
+	}
 	switch h.encryption {
-	case S3Encryption:
-		if begins {
-			to.Set(scheme, "AES256")
+	case CustomerEncryption:
+		if begins || slices.Contains([]string{"GetObject", "HeadObject", "UploadPart", "UploadPartCopy"}, operation) {
+			h.addKey(to, "x-amz-")
 		}
-	case KMSEncryption, DoubleKMSEncryption:
+		if operation == "CopyObject" || operation == "UploadPartCopy" {
+			h.addKey(to, "x-amz-copy-source-")
+		}
+		return
+	case S3Encryption, KMSEncryption, DoubleKMSEncryption:
 		if !begins {
 			return
 		}
-		to.Set(scheme, "aws:kms")
-		if h.encryption == DoubleKMSEncryption {
-			to.Set(scheme, "aws:kms:dsse")
-		}
-		if to.Del(scheme + "-aws-kms-key-id"); h.kmsKey != "" {
-			to.Set(scheme+"-aws-kms-key-id", h.kmsKey)
-		}
-	case CustomerEncryption:
-		sees := begins || slices.Contains([]string{"GetObject", "HeadObject", "UploadPart", "UploadPartCopy"}, operation)
-		if sees {
-			h.addKey(to, "x-amz-")
-		}
-		if strings.HasSuffix(operation, "Copy") || operation == "CopyObject" {
-			h.addKey(to, "x-amz-copy-source-")
-		}
+	}
+	to.Set(scheme, map[Encryption]string{S3Encryption: "AES256", KMSEncryption: "aws:kms", DoubleKMSEncryption: "aws:kms:dsse"}[h.encryption])
+	if h.kmsKey != "" {
+		to.Set(scheme+"-aws-kms-key-id", h.kmsKey)
 	}
 }
 
