@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -73,11 +74,27 @@ func asStoreError(err error) *storeError {
 			e.code = ""
 		}
 	}
+	if e.status == http.StatusForbidden && e.code == "" && skewed(answer) {
+		e.code = "RequestTimeTooSkewed"
+	}
 	if e.status == 0 || e.status/100 == 2 {
 		e.status, e.network = 0, plainCause(err)
 	}
 	e.kind = kindOf(e.status, e.code)
 	return e
+}
+
+// maxSkew is how far apart the clocks may be for S3.
+const maxSkew = 15 * time.Minute
+
+// skewed reports whether the answer's clock differs so much from ours that the store
+// refuses all requests. HEAD says it by the status alone.
+func skewed(answer *smithyhttp.ResponseError) bool {
+	if answer == nil || answer.Response == nil {
+		return false
+	}
+	at, err := http.ParseTime(answer.Response.Header.Get("Date"))
+	return err == nil && time.Since(at).Abs() > maxSkew
 }
 
 // plainCause is the innermost error that still says what happened, without the
@@ -116,6 +133,8 @@ func kindOf(status int, code string) error {
 		return vfs.ErrIsDir
 	case "DirectoryNotEmpty":
 		return vfs.ErrNotEmpty
+	case "RequestTimeTooSkewed", "ExpiredToken", "InvalidToken", "TokenRefreshRequired", "SignatureDoesNotMatch", "InvalidAccessKeyId":
+		return nil // that is about the gateway, and not about what its user may do
 	case "SlowDown", "ServiceUnavailable", "OperationAborted", "ConditionalRequestConflict", "RequestTimeout":
 		return vfs.ErrBusy
 	}

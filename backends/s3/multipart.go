@@ -16,9 +16,24 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// partsInFlight is how many parts of one upload are on their way at most. Large
-// parts count for more: all together hold a quarter of the buffers.
-const partsInFlight = 5
+// partsInFlight is how many parts of one upload are on their way at most; of those
+// above 8 MiB, which have fewer round trips to wait for, there are three. All together
+// hold a quarter of the buffers.
+const (
+	partsInFlight      = 5
+	largePartsInFlight = 3
+	largePart          = 8<<20 + 1 // bytes
+	slots              = partsInFlight * largePartsInFlight
+)
+
+// slotsOf is how many slots a part takes, of total bytes of buffers.
+func slotsOf(size, total int64) int64 {
+	n := int64(slots / partsInFlight)
+	if size >= largePart {
+		n = slots / largePartsInFlight
+	}
+	return min(max(n, slots*size/(total/4)), slots)
+}
 
 // multipart is a multipart upload. send, wait and the ends are for one goroutine.
 type multipart struct {
@@ -63,7 +78,7 @@ func (f *FS) beginMultipart(ctx context.Context, key string, a attributes, sums 
 
 // newMultipart sends parts of the upload with this id, under ctx.
 func (f *FS) newMultipart(ctx context.Context, key, id string, sums bool) *multipart {
-	m := &multipart{f: f, key: key, id: id, sums: sums, slots: semaphore.NewWeighted(partsInFlight)}
+	m := &multipart{f: f, key: key, id: id, sums: sums, slots: semaphore.NewWeighted(slots)}
 	m.ctx, m.cancel = context.WithCancel(ctx)
 	return m
 }
@@ -90,18 +105,18 @@ func (f *FS) createMultipart(ctx context.Context, key string, a attributes, sums
 // are on their way as may be, until ctx is done; then p stays the caller's. A part
 // that is kept is not released once it is sent.
 func (m *multipart) send(ctx context.Context, p *part, keep bool) error {
-	slots := min(max(1, partsInFlight*p.size/(m.f.buffers.total/4)), partsInFlight)
+	taken := slotsOf(p.size, m.f.buffers.total)
 	either, cancel := context.WithCancel(m.ctx)
 	defer cancel()
 	defer context.AfterFunc(ctx, cancel)()
-	if m.slots.Acquire(either, slots) != nil {
+	if m.slots.Acquire(either, taken) != nil {
 		if err := m.failure(); err != nil {
 			return err
 		}
 		return context.Cause(ctx)
 	}
 	m.sending.Go(func() {
-		defer m.slots.Release(slots)
+		defer m.slots.Release(taken)
 		if !keep {
 			defer p.release(m.f.buffers)
 		}

@@ -72,3 +72,16 @@ func TestPlan(t *testing.T) {
 		t.Errorf("100 GiB in equal parts: %d MiB", got.base/mib)
 	}
 }
+
+// TestSlots: an upload holds 40 MiB of parts on their way, 48 of the larger ones that
+// come behind the first thousand, and never more than a quarter of the buffers.
+func TestSlots(t *testing.T) {
+	for _, c := range []struct{ size, total, inFlight int64 }{
+		{1, defaultBuffers, 5}, {8 << 20, defaultBuffers, 5}, {16 << 20, defaultBuffers, 3}, {32 << 20, defaultBuffers, 3},
+		{64 << 20, defaultBuffers, 2}, {128 << 20, defaultBuffers, 1}, {1 << 30, defaultBuffers, 1}, {8 << 20, minBuffers, 2}, {1 << 30, 8 << 30, 2},
+	} {
+		if got := slots / slotsOf(c.size, c.total); got != c.inFlight {
+			t.Errorf("%d parts of %d bytes are on their way, want %d", got, c.size, c.inFlight)
+		}
+	}
+}
