@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/ftpgate/ftpgate/backends/s3/s3fake"
 	"github.com/ftpgate/ftpgate/vfs"
@@ -176,10 +176,19 @@ func faultKinds() []faultKind {
 	}
 }
 
-func openFaulty(t *testing.T) (*s3fake.Server, *FS) {
-	return fake(t, s3fake.Options{MinPart: 128 << 10, PageLimit: 2}, smallParts, eager, func(o *Options) {
-		o.tuning.copyLimit, o.tuning.copyPart, o.tuning.attempts = 150<<10, 128<<10, 4
-		o.tuning.stall, o.tuning.slow, o.tuning.cleanup = 300*time.Millisecond, 2*time.Second, 2*time.Second
+// inFaulty runs do in a bubble, where stalls and pauses take no time and nothing else
+// takes long.
+func inFaulty(t *testing.T, do func(t *testing.T, s *s3fake.Server, f *FS)) {
+	synctest.Test(t, func(t *testing.T) {
+		s, f, end := bubble(t, s3fake.Options{MinPart: 128 << 10, PageLimit: 2}, smallParts, eager, func(o *Options) {
+			o.tuning.copyLimit, o.tuning.copyPart, o.tuning.attempts = 150<<10, 128<<10, 4
+		})
+		defer end()
+		do(t, s, f)
+		if !f.buffers.sem.TryAcquire(f.buffers.total) {
+			t.Error("memory of the budget is still held")
+		}
+		s.AbortUploads() // what is left was looked at
 	})
 }
 
@@ -192,16 +201,15 @@ func TestFaults(t *testing.T) {
 	for _, step := range faultySteps() {
 		t.Run(step.name, func(t *testing.T) {
 			t.Parallel()
-			s, f := openFaulty(t)
-			step.prepare(t, s, f)
-			s.ResetCounts()
-			if err := step.do(t.Context(), f); err != nil {
-				t.Fatal(err)
-			}
-			counts := s.Counts()
-			if step.name == "park" || step.name == "stat of a parked upload" {
-				_ = f.Discard(t.Context(), "file", "ann")
-			}
+			var counts map[string]int
+			inFaulty(t, func(t *testing.T, s *s3fake.Server, f *FS) {
+				step.prepare(t, s, f)
+				s.ResetCounts()
+				if err := step.do(t.Context(), f); err != nil {
+					t.Fatal(err)
+				}
+				counts = s.Counts()
+			})
 			for _, op := range slices.Sorted(maps.Keys(counts)) {
 				for i, kind := range faultKinds() {
 					for _, skip := range slices.Compact([]int{0, counts[op] - 1}) {
@@ -211,7 +219,9 @@ func TestFaults(t *testing.T) {
 						t.Run(fmt.Sprint(op, " ", skip, " ", kind.name), func(t *testing.T) {
 							fault := kind.fault
 							fault.Op, fault.Skip = op, skip
-							runFaulty(t, step, fault, kind.passes)
+							inFaulty(t, func(t *testing.T, s *s3fake.Server, f *FS) {
+								runFaulty(t, s, f, step, fault, kind.passes)
+							})
 						})
 					}
 				}
@@ -220,8 +230,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func runFaulty(t *testing.T, step faultyStep, fault s3fake.Fault, passes bool) {
-	s, f := openFaulty(t)
+func runFaulty(t *testing.T, s *s3fake.Server, f *FS, step faultyStep, fault s3fake.Fault, passes bool) {
 	step.prepare(t, s, f)
 	s.Inject(fault)
 	err := step.do(t.Context(), f)

@@ -137,6 +137,17 @@ func (f *FS) writable(op, name string) (string, error) {
 	return key, err
 }
 
+// surely returns a context for a step that is not to be given up half-way: it survives
+// ctx for as long as a clean-up may take.
+func (f *FS) surely(ctx context.Context) (context.Context, context.CancelFunc) {
+	sure, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(f.tuning.cleanup, cancel) })
+	return sure, func() {
+		stop()
+		cancel()
+	}
+}
+
 // detached returns a context for clean-up, which survives ctx for a bounded time.
 func (f *FS) detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(ctx), f.tuning.cleanup)

@@ -188,7 +188,14 @@ func (r *record) write(ctx context.Context) error {
 // confirm it.
 func (r *record) landed(ctx context.Context) bool {
 	now, err := r.f.readRecord(ctx, r.key)
-	if err != nil || now.Writer != r.Writer || !now.Touched.Equal(r.Touched) {
+	if err != nil {
+		return false
+	}
+	there, err := json.Marshal(&now.manifest)
+	if err != nil {
+		return false
+	}
+	if own, err := json.Marshal(&r.manifest); err != nil || !bytes.Equal(there, own) {
 		return false
 	}
 	r.etag, r.when = now.etag, r.Touched

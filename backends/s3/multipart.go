@@ -67,7 +67,7 @@ func (f *FS) beginMultipart(ctx context.Context, key string, a attributes, sums 
 	}
 	sums = sums && f.profile.crc64
 	// To give this up might leave an upload that nobody knows of.
-	sure, cancel := f.detached(ctx)
+	sure, cancel := f.surely(ctx)
 	defer cancel()
 	id, err := f.createMultipart(sure, key, a, sums)
 	if err != nil {

@@ -72,7 +72,7 @@ func (t tuning) withDefaults() tuning {
 	span(&t.stall, 30*time.Second)
 	span(&t.slow, 10*time.Minute)
 	span(&t.bufferWait, 30*time.Second)
-	span(&t.cleanup, 20*time.Second)
+	span(&t.cleanup, 45*time.Second) // longer than a stall
 	span(&t.check, 10*time.Second)
 	span(&t.quiet, 5*time.Second)
 	span(&t.expiry, 24*time.Hour)

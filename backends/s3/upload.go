@@ -175,7 +175,7 @@ func (u *upload) open(sums bool) error {
 	if u.ctx.Err() != nil {
 		return context.Cause(u.ctx)
 	}
-	ctx, cancel := u.f.detached(u.ctx)
+	ctx, cancel := u.f.surely(u.ctx)
 	defer cancel()
 	sums = sums && u.f.profile.crc64
 	u.f.keepTime(&u.attrs, time.Now())
