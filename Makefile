@@ -57,7 +57,7 @@ bench: install ## benchmarks, and how fast ABOR is answered
 	go test -run '^$$' -bench . -benchmem ./...
 	cd integration && go run ./cmd/abor
 
-campaign: install ## the long things: memory under 10 GiB and a crowd, a million keys, slow links, the full product, kill loops (an hour)
+campaign: install ## the long things: memory under 3 GiB and a crowd, a million keys, slow links, the full product, kill loops (an hour)
 	cd integration && go run ./cmd/campaign
 	cd integration && go test -tags campaign -run 'Campaign|TestS3' -count=1 -timeout 120m -v .
 	$(MAKE) --no-print-directory fuzz FUZZTIME=30s

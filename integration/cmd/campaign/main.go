@@ -35,7 +35,7 @@ const (
 )
 
 func main() {
-	size := flag.Int64("size", 10<<30, "`bytes` to upload and download")
+	size := flag.Int64("size", 3<<30, "`bytes` to upload and download")
 	keys := flag.Int("keys", 100_000, "how `many` keys to list")
 	flag.Parse()
 	if err := run(*size, *keys); err != nil {
