@@ -2,8 +2,8 @@ package vfstest
 
 import (
 	"bytes"
-	"crypto/md5"
 	"context"
+	"crypto/md5"
 	"errors"
 	"io/fs"
 	"strings"
