@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/rand"
 	"errors"
 	"io/fs"
 
@@ -139,10 +140,7 @@ func (s *session) denied(c *call, user string, reason error) (wire.Reply, error)
 
 // login takes over what PASS found. Guard stands outermost: it is authoritative.
 func (s *session) login(p *auth.Principal, profile *Profile, fsys vfs.FS, release func(), place *seat) {
-	owner := p.Name
-	if p.Anonymous {
-		owner = ""
-	}
+	owner := s.owner(p)
 	s.principal = p
 	if s.profile = profile; profile.Binary {
 		s.typ = 'I'
@@ -158,6 +156,20 @@ func (s *session) login(p *auth.Principal, profile *Profile, fsys vfs.FS, releas
 	s.log = s.log.With("user", p.Name)
 	s.log.Info("logged in", "anonymous", p.Anonymous)
 	notify(s.cfg.Hooks.Login, Login{s.id, s.remote, p.Name, p.Anonymous, s.protected})
+}
+
+// owner is whom interrupted uploads of p belong to; "" keeps none. What follows the name
+// can be part of none: a command has no line end.
+func (s *session) owner(p *auth.Principal) string {
+	switch {
+	case p.Anonymous:
+		return ""
+	case s.cfg.Uploads.ResumeScope == ResumeAddress:
+		return p.Name + "\n" + auth.HostOf(s.remote.Addr()).String()
+	case s.cfg.Uploads.ResumeScope == ResumeSession:
+		return p.Name + "\n" + rand.Text()
+	}
+	return p.Name
 }
 
 // leave gives back what the user holds, and the data connection that was agreed.

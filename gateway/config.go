@@ -174,6 +174,8 @@ type TLS struct {
 type Uploads struct {
 	// ShowStaged says where a user sees the own interrupted uploads.
 	ShowStaged vfs.ShowStaged
+	// ResumeScope says who may go on with an interrupted upload.
+	ResumeScope ResumeScope
 	// CommitOnControlLost commits an upload whose data connection ended cleanly
 	// although the control connection is gone, for devices that close both at
 	// once. By default such an upload is parked, because a killed client looks
@@ -183,6 +185,19 @@ type Uploads struct {
 	// clients that never send it. An attacker can then cut uploads short.
 	LenientTLS bool
 }
+
+// ResumeScope says who may go on with an interrupted upload, and see it.
+type ResumeScope uint8
+
+const (
+	// ResumeUser: the same user.
+	ResumeUser ResumeScope = iota
+	// ResumeAddress: the same user from the same IPv4 address or IPv6 /64, for accounts
+	// that several people share.
+	ResumeAddress
+	// ResumeSession: the same session.
+	ResumeSession
+)
 
 func defaultInt[N int | int64](v *N, def N) {
 	if *v == 0 {
@@ -235,6 +250,7 @@ func (c Config) withDefaults() (*Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
+	c.Logger = newLogger(c.Logger)
 	if c.Data.Network == nil {
 		c.Data.Network = dataconn.System()
 	}

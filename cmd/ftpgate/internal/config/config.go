@@ -305,6 +305,10 @@ type Uploads struct {
 	// name (SIZE, MLST, MDTM), `listing` in listings too, `off` nowhere. Others never
 	// see them.
 	ShowStaged ShowStaged `yaml:"show_staged" default:"exact"`
+	// Who may go on with an interrupted upload: the same `user`, the user from the same address
+	// or IPv6 /64 (`user+address`, for accounts that several people share), or only the same
+	// `session`.
+	ResumeScope ResumeScope `yaml:"resume_scope" default:"user"`
 	// What to do with an upload whose data connection ended cleanly although the
 	// control connection is gone: `park` it, because a killed client looks the same, or
 	// `commit` it, for devices that close both at once.

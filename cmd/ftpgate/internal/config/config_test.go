@@ -142,7 +142,7 @@ func TestLoadEveryKey(t *testing.T) {
 		Profiles: []Profile{{ProfileName{Name: "old"}, true, Charset{simplifiedchinese.GBK}, true, true, "year", "commit", true, position{}}},
 		Hosts:    []HostName{"ftp.example.org", "[2001:db8::1]"},
 		Proxy:    Proxy{[]Network{{netip.MustParsePrefix("192.0.2.0/24")}}, Duration(time.Second)},
-		Uploads:  Uploads{"listing", "commit", true},
+		Uploads:  Uploads{"listing", "user+address", "commit", true},
 		Log:      Log{"json", "debug"},
 		File:     "testdata/full.yaml",
 	}

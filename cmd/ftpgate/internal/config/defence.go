@@ -200,3 +200,22 @@ func CheckVerb(verb string) error {
 	}
 	return fmt.Errorf("there is no command %q; %s", verb, hint)
 }
+
+// ResumeScope says who may go on with an interrupted upload.
+type ResumeScope string
+
+// UnmarshalText reads user, user+address or session.
+func (s *ResumeScope) UnmarshalText(text []byte) error {
+	return oneOf(s, text, "user", "user+address", "session")
+}
+
+// Gateway is s for the gateway.
+func (s ResumeScope) Gateway() gateway.ResumeScope {
+	switch s {
+	case "user+address":
+		return gateway.ResumeAddress
+	case "session":
+		return gateway.ResumeSession
+	}
+	return gateway.ResumeUser
+}

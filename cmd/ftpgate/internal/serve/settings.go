@@ -34,6 +34,7 @@ func (r *run) gatewayConfig(cfg *config.Config, a *accounts) gateway.Config {
 		Proxy:    cfg.Proxy.Gateway(),
 		Uploads: gateway.Uploads{
 			ShowStaged:          cfg.Uploads.ShowStaged.VFS(),
+			ResumeScope:         cfg.Uploads.ResumeScope.Gateway(),
 			CommitOnControlLost: cfg.Uploads.ControlLost == "commit",
 			LenientTLS:          cfg.Uploads.LenientTLS,
 		},
