@@ -159,7 +159,7 @@ func (a *attendance) loop() bool {
 	defer lazy.Stop()
 	forced, expelled := s.srv.forced, s.expelled
 	if s.principal != nil {
-		a.reloaded = s.srv.reloads().next
+		a.reloaded = s.srv.reloads.Load().next
 	}
 	for {
 		var got <-chan lineRead

@@ -41,7 +41,7 @@ func (s *session) dismiss() {
 	case !s.principal.Expires.IsZero() && !time.Now().Before(s.principal.Expires):
 		s.dismissal = errExpired
 	default:
-		if reloads := s.srv.reloads().count; reloads != s.reloads && !time.Now().Before(s.recheckFrom) {
+		if reloads := s.srv.reloads.Load().count; reloads != s.reloads && !time.Now().Before(s.recheckFrom) {
 			select {
 			case err := <-s.recheck():
 				s.judged(err)
@@ -72,7 +72,7 @@ func (s *session) isExpelled() bool {
 // recheck asks the server's present source of accounts whether the user may still be
 // here. The answer comes on the channel, and is for judged.
 func (s *session) recheck() <-chan error {
-	s.reloads = s.srv.reloads().count
+	s.reloads = s.srv.reloads.Load().count
 	source, principal := s.srv.cfg.Load().Auth, s.principal
 	answer := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(s.ctx, recheckTimeout)
@@ -104,7 +104,7 @@ func (s *session) judged(err error) {
 
 // recheck is that of the session, while a worker runs.
 func (a *attendance) recheck() {
-	a.reloaded = a.s.srv.reloads().next
+	a.reloaded = a.s.srv.reloads.Load().next
 	a.rechecked = a.s.recheck()
 }
 

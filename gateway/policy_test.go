@@ -402,3 +402,34 @@ func (c *memClient) listing(line string) string {
 
 // facts are what MLST tells.
 func (c *memClient) facts(name string) string { return c.listing("MLST " + name) }
+
+// TestRemovingWhatHoldsHiddenNames: what a user can't see is never removed along, nor
+// counted, and a directory that holds it is not empty.
+func TestRemovingWhatHoldsHiddenNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hidden, err := auth.NewPatterns(".*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := servePolicy(t, &auth.Policy{Permissions: auth.ReadWrite, Hidden: hidden}, func(*gateway.Server) {})
+		writeFile(t, s.fsys, "d/sub/.keep", strings.Repeat("x", 1000))
+		writeFile(t, s.fsys, "empty/.keep", "x")
+		c := s.login(t)
+		if got := c.ask("DSIZ d", "213"); got != fmt.Sprintf("213 %d", len("content of d/f")+len("content of d/sub/f")) {
+			t.Error(got)
+		}
+		if got := c.listing("NLST empty"); got != "" {
+			t.Errorf("listed: %q", got)
+		}
+		c.ask("RMD empty", "550 Directory is not empty.")
+		c.ask("RMDA d", "550 Directory is not empty.")
+		c.ask("SITE RMDIR empty", "550 Directory is not empty.")
+		c.ask("COMB new empty/.keep", "550 No such file")
+		c.ask("SITE COPY d/sub/.keep new", "550 No such file")
+		for _, name := range []string{"d/sub/.keep", "empty/.keep"} {
+			if _, err := s.fsys.Stat(t.Context(), name); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

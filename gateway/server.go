@@ -22,6 +22,7 @@ var ErrServerClosed = errors.New("gateway: server closed")
 // Server serves FTP. Its methods may be called concurrently.
 type Server struct {
 	cfg     atomic.Pointer[Config]
+	reloads atomic.Pointer[reload]
 	ports   *dataconn.Ports
 	buffers sync.Pool
 	hashing chan struct{} // a place for each hash that is computed at once
@@ -41,10 +42,9 @@ type Server struct {
 	perHost   map[netip.Prefix]int
 	nextID    uint64
 	idle      chan struct{} // closed when the last session ends while draining
-	reload    reload
 }
 
-// reload is what sessions see of Server.Reload.
+// reload is what sessions see of Server.Reload: they ask at every command.
 type reload struct {
 	count uint64
 	next  chan struct{} // closed by the next one
@@ -61,8 +61,8 @@ func New(cfg Config) (*Server, error) {
 		draining: make(chan struct{}), forced: make(chan struct{}), idle: make(chan struct{}),
 		listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}, perHost: map[netip.Prefix]int{},
 		shares: newShares(), bans: c.Defence.Bans, fruitless: auth.NewMemoryBans(fruitlessOptions(c.Defence.Fruitless)),
-		reload: reload{next: make(chan struct{})},
 	}
+	s.reloads.Store(&reload{next: make(chan struct{})})
 	if s.bans == nil {
 		s.bans = auth.NewMemoryBans(c.Defence.BanOptions)
 	}
@@ -89,16 +89,10 @@ func (s *Server) Reload(cfg Config) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	close(s.reload.next)
-	s.reload = reload{s.reload.count + 1, make(chan struct{})}
+	last := s.reloads.Load()
+	s.reloads.Store(&reload{last.count + 1, make(chan struct{})})
+	close(last.next)
 	return nil
-}
-
-// reloads is what to compare with later.
-func (s *Server) reloads() reload {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reload
 }
 
 // ListenAndServe listens on the TCP address and serves.
@@ -223,7 +217,7 @@ func (s *Server) admit(cfg *Config, conn net.Conn, ends dataconn.Ends) (sess *se
 	}
 	s.nextID++
 	sess = newSession(s, cfg, conn, ends, strconv.FormatUint(s.nextID, 36))
-	sess.reloads = s.reload.count
+	sess.reloads = s.reloads.Load().count
 	s.sessions[sess] = struct{}{}
 	s.perHost[host]++
 	s.waiting++

@@ -150,7 +150,7 @@ func (s *session) run(implicit bool) {
 
 func (s *session) close() {
 	if !s.harmless && s.dismissal == nil && !s.srv.isDraining() {
-		defer s.srv.heldAgainst(s.cfg, s.remote, s.points+pointsFruitless)
+		s.srv.heldAgainst(s.cfg, s.remote, s.points+pointsFruitless)
 	}
 	s.leave() // and no more: a worker that was left behind may still look at the rest
 	if !s.broken && unread(s.raw) {

@@ -16,15 +16,26 @@ import (
 )
 
 // TestSystemCalls counts what the released binary asks the kernel for: between a
-// disk and a clear data connection, bytes never pass through the process.
+// disk and a clear data connection, bytes never pass through the process, also where
+// rates are limited and sizes are.
 func TestSystemCalls(t *testing.T) {
+	limits := filepath.Join(t.TempDir(), "limits.yaml")
+	if err := os.WriteFile(limits, []byte("rate: 64M\nshared_rates: {user: 32M, address: 128M, total: 256M}\npolicy: {max_size: 1G, hide: .git}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, flags := range map[string][]string{"unlimited": nil, "limited": {"--config", limits}} {
+		t.Run(name, func(t *testing.T) { systemCalls(t, flags) })
+	}
+}
+
+func systemCalls(t *testing.T, flags []string) {
 	const size = 64 << 20
 	root, home := t.TempDir(), t.TempDir()
 	want := randomBytes(9, size)
 	writeTree(t, root, tree{"down": want})
 	trace := filepath.Join(home, "trace")
 	gateway, err := daemon.StartGateway(daemon.GatewayConfig{
-		Binary: shared.plain, Host: loopbacks[0].addr, Storage: root,
+		Binary: shared.plain, Host: loopbacks[0].addr, Storage: root, Flags: flags,
 		// -D makes the gateway the child and strace the grandchild, so that the
 		// child's process id is the gateway's.
 		Under: []string{"strace", "-D", "-f", "-q", "-e", "trace=sendfile,splice,copy_file_range,write,pwrite64,read,pread64,recvfrom,sendto",
