@@ -196,7 +196,7 @@ func TestExpiryDuringSession(t *testing.T) {
 		busy.ask("STOR up", "150")
 		time.Sleep(30*time.Second - 1)
 		idle.ask("NOOP", "200")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		idle.ask("NOOP", "421")
 		idle.ended()
 		_, _ = io.WriteString(data, "all")
