@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -292,5 +293,35 @@ func TestSlowLogins(t *testing.T) {
 		c.want("421 Login took too long.")
 		c.ended()
 		elapsed(t, start, 10*time.Second)
+	})
+}
+
+// TestFloodOfRefusals: who is turned away again and again does not fill the disk with
+// the log.
+func TestFloodOfRefusals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log syncBuffer
+		f := fortified(t, func(c *gateway.Config) {
+			c.Defence.Deny = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+			c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		})
+		flood := func(n int) (lines int) {
+			before := strings.Count(log.String(), "connection refused")
+			for range n {
+				f.knock(t, "203.0.113.5").want("421")
+			}
+			synctest.Wait()
+			return strings.Count(log.String(), "connection refused") - before
+		}
+		if n := flood(1000); n != 100 {
+			t.Errorf("%d lines at once", n)
+		}
+		time.Sleep(time.Second)
+		if n := flood(1000); n != 10 || !strings.Contains(log.String(), "not_logged_before=900") {
+			t.Errorf("%d lines a second later", n)
+		}
+		if n := strings.Count(f.text(), "refused 203.0.113.5: denied network"); n != 2000 {
+			t.Errorf("the hook was told of %d", n)
+		}
 	})
 }

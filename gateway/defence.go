@@ -129,6 +129,10 @@ func (d *Defence) delay(failures int) time.Duration {
 // host.
 const banTimeout = 2 * time.Second
 
+// refusalsLogged is how many connections that were turned away are logged in a second;
+// ten times as many may come at once. A flood must not fill the disk.
+const refusalsLogged = 10
+
 // Causes that end sessions.
 var (
 	errBanned = errors.New("the address is banned")
@@ -143,10 +147,15 @@ func (s *Server) refuse(cfg *Config, conn net.Conn, remote netip.AddrPort, reaso
 	_ = conn.SetDeadline(time.Now().Add(time.Second))
 	_, _ = conn.Write(r.AppendTo(nil))
 	conn.Close()
-	if reason != "" {
-		cfg.Logger.Warn("connection refused", "remote", remote, "reason", reason)
-		notify(cfg.Hooks.Refused, Refused{remote, reason})
+	if reason == "" {
+		return
 	}
+	if s.refusals.Allow() {
+		cfg.Logger.Warn("connection refused", "remote", remote, "reason", reason, "not_logged_before", s.omitted.Swap(0))
+	} else {
+		s.omitted.Add(1)
+	}
+	notify(cfg.Hooks.Refused, Refused{remote, reason})
 }
 
 // turnedAway asks whether the host is banned, or has had too many connections that

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/ftpgate/ftpgate/auth"
 	"github.com/ftpgate/ftpgate/gateway/dataconn"
 	"github.com/ftpgate/ftpgate/gateway/wire"
@@ -34,6 +36,9 @@ type Server struct {
 	shares    *shares
 	bans      auth.Bans
 	fruitless auth.Bans // hosts whose connections come to nothing
+
+	refusals *rate.Limiter // how many are logged
+	omitted  atomic.Int64  // refusals that were not
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -60,7 +65,8 @@ func New(cfg Config) (*Server, error) {
 		ports: dataconn.NewPorts(c.Data.PassivePorts), hashing: make(chan struct{}, 2*runtime.GOMAXPROCS(0)),
 		draining: make(chan struct{}), forced: make(chan struct{}), idle: make(chan struct{}),
 		listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}, perHost: map[netip.Prefix]int{},
-		shares: newShares(), bans: c.Defence.Bans, fruitless: auth.NewMemoryBans(fruitlessOptions(c.Defence.Fruitless)),
+		refusals: rate.NewLimiter(refusalsLogged, 10*refusalsLogged),
+		shares:   newShares(), bans: c.Defence.Bans, fruitless: auth.NewMemoryBans(fruitlessOptions(c.Defence.Fruitless)),
 	}
 	s.reloads.Store(&reload{next: make(chan struct{})})
 	if s.bans == nil {
@@ -201,18 +207,19 @@ func (s *Server) open(cfg *Config, conn net.Conn, ends dataconn.Ends, implicit b
 func (s *Server) admit(cfg *Config, conn net.Conn, ends dataconn.Ends) (sess *session, reason string, r wire.Reply) {
 	addr := ends.Remote.Addr()
 	host, l := auth.HostOf(addr), &cfg.Limits
+	admitted, counts := cfg.Defence.admits(addr), cfg.counts(addr)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
 	case s.isDraining():
 		return nil, "", reply(421, "Server is shutting down.")
-	case !cfg.Defence.admits(addr):
+	case !admitted:
 		return nil, "denied network", reply(421, "Connections from your address are not accepted.")
 	case l.Sessions > 0 && len(s.sessions) >= l.Sessions:
 		return nil, "too many sessions", reply(421, "Too many sessions, try again later.")
 	case l.Waiting > 0 && s.waiting >= l.Waiting:
 		return nil, "too many sessions without login", reply(421, "Too many sessions without login, try again later.")
-	case l.PerAddress > 0 && s.perHost[host] >= l.PerAddress && cfg.counts(addr):
+	case l.PerAddress > 0 && s.perHost[host] >= l.PerAddress && counts:
 		return nil, "too many sessions of the address", reply(421, "Too many sessions from your address, try again later.")
 	}
 	s.nextID++

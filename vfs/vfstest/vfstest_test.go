@@ -116,6 +116,7 @@ func TestWrappers(t *testing.T) {
 	inner := func() *memory.FS { return memory.New(memory.Options{}) }
 	for name, wrap := range map[string]func(t *testing.T) vfs.FS{
 		"Guard":             func(*testing.T) vfs.FS { return vfs.Guard(inner(), func(vfs.Op, string) error { return nil }) },
+		"GuardRules":        func(*testing.T) vfs.FS { return vfs.GuardRules(inner(), generous{}) },
 		"Observe":           func(*testing.T) vfs.FS { return vfs.Observe(inner(), func(context.Context, vfs.Observation) {}) },
 		"ForOwner":          func(*testing.T) vfs.FS { return vfs.ForOwner(inner(), "ann", vfs.ShowExact) },
 		"ForOwner, listing": func(*testing.T) vfs.FS { return vfs.ForOwner(inner(), "ann", vfs.ShowListing) },
@@ -143,7 +144,7 @@ func TestWrappers(t *testing.T) {
 		},
 		"what the gateway builds": func(t *testing.T) vfs.FS {
 			observed := vfs.Observe(sub(t, inner()), func(context.Context, vfs.Observation) {})
-			return vfs.Guard(vfs.ForOwner(observed, "ann", vfs.ShowExact), func(vfs.Op, string) error { return nil })
+			return vfs.GuardRules(vfs.ForOwner(observed, "ann", vfs.ShowExact), generous{})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -155,6 +156,14 @@ func TestWrappers(t *testing.T) {
 		})
 	}
 }
+
+// generous are rules that say yes, and count the size of files.
+type generous struct{}
+
+func (generous) Allow(vfs.Op, string) error           { return nil }
+func (generous) AllowMove(string, string, bool) error { return nil }
+func (generous) AllowLink(string, string) error       { return nil }
+func (generous) SizeLimit() int64                     { return 1 << 50 }
 
 // sub returns a directory of f.
 func sub(t *testing.T, f vfs.FS) vfs.FS {
