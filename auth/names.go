@@ -3,6 +3,7 @@ package auth
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/text/cases"
@@ -50,13 +51,14 @@ func (p Patterns) match(folded string) bool {
 }
 
 // fold makes names equal that differ in case or normal form alone (Unicode 3.13,
-// D145), and leaves bytes that are no UTF-8 as they are.
+// D145), or in characters that don't show, which some file systems leave out when they
+// compare (ext4 with casefold, HFS+); it leaves bytes that are no UTF-8 as they are.
 func fold(s string) string {
 	if isASCII(s) {
 		return strings.ToLower(s)
 	}
 	if utf8.ValidString(s) {
-		return norm.NFC.String(cases.Fold().String(norm.NFD.String(s)))
+		return norm.NFC.String(cases.Fold().String(norm.NFD.String(strings.Map(shown, s))))
 	}
 	var b strings.Builder
 	for len(s) > 0 {
@@ -77,6 +79,14 @@ func fold(s string) string {
 		s = s[n:]
 	}
 	return b.String()
+}
+
+// shown drops what has no form of its own.
+func shown(r rune) rune {
+	if unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) {
+		return -1
+	}
+	return r
 }
 
 func isASCII(s string) bool {

@@ -31,9 +31,8 @@ func (s *session) expel(cause error) {
 // dismiss finds out, before a command is run, whether the session has to end: because it
 // was expelled, because the account has expired, or because a reload took it away.
 func (s *session) dismiss() {
-	was := s.dismissal
 	switch {
-	case was != nil:
+	case s.dismissal != nil:
 	case s.isExpelled():
 		s.dismissal = s.expulsion
 	case s.principal == nil:
