@@ -186,7 +186,7 @@ func TestNamePatterns(t *testing.T) {
 	hidden, refused, only, allowed := fs.ErrNotExist, fs.ErrPermission, errors.New("only"), error(nil)
 	tests := map[string]error{
 		".git": hidden, ".GIT/config": hidden, "a/.ssh/d": hidden, "größe": hidden, "GRÖSSE": hidden, "gro\u0308ße": hidden, "GRO\u0308SSE/d": hidden, "B1/x.csv": hidden,
-		"gro\u200dße\ufe0f": hidden, "g\u00adröße/d": hidden,
+		"gro\u0308\u200dße\ufe0f": hidden, "g\u00adröße/d": hidden,
 		"x.exe": refused, "X.ExE": refused, "a.key": refused, "dir.exe/d": refused, "a.\u212aey": refused, // the Kelvin sign
 		".a/x.exe": hidden, "x.exe/.a": hidden,
 		"x.txt": only, "D\xff": allowed, "x.CSV": allowed, "d": allowed, "sub/d/x.csv": allowed,
