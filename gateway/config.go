@@ -75,7 +75,8 @@ type Limits struct {
 	// Sessions in all; default 20,000. The next one is answered 421.
 	Sessions int
 	// PerAddress is how many sessions one IPv4 address or IPv6 /64 may have; see
-	// Defence for whom that is not counted. The default is 2,048.
+	// Defence for whom that is not counted. The default is 2,048; a limit that is set
+	// here holds for loopback, too.
 	PerAddress int
 	// PerUser is how many sessions one user may have, anonymous as one user, unless
 	// the principal says otherwise. Zero means no limit.
@@ -85,7 +86,7 @@ type Limits struct {
 	Waiting int
 	// CommandRate is how many commands a second a session may send that concern files:
 	// each may cost a request to the store. As many may come at once; then the session
-	// is slowed down. Default 1,000.
+	// is slowed down. Default 10,000.
 	CommandRate int
 	// LineLength of a command in bytes, without its end; default 8,192. A longer
 	// one is answered 500 and ends the session.
@@ -256,11 +257,10 @@ func (c Config) withDefaults() (*Config, error) {
 	}
 	l := &c.Limits
 	defaultInt(&l.Sessions, 20_000)
-	defaultInt(&l.PerAddress, 2048)
 	if l.Sessions > 0 {
 		defaultInt(&l.Waiting, max(l.Sessions/4, min(l.Sessions, 100)))
 	}
-	defaultInt(&l.CommandRate, 1000)
+	defaultInt(&l.CommandRate, 10_000)
 	defaultInt(&l.LineLength, 8192)
 	defaultInt(&l.LoginFailures, 5)
 	defaultInt(&l.Unknown, 20)

@@ -16,7 +16,7 @@ func TestDefaultsOfLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l := c.Limits; l.Sessions != 20_000 || l.PerAddress != 2048 || l.Waiting != 5000 || l.CommandRate != 1000 || l.LoginFailures != 5 || l.LineLength != 8192 || l.Unknown != 20 {
+	if l := c.Limits; l.Sessions != 20_000 || l.Waiting != 5000 || l.CommandRate != 10_000 || l.LoginFailures != 5 || l.LineLength != 8192 || l.Unknown != 20 {
 		t.Errorf("%+v", l)
 	}
 	if d := c.Defence; d.NoBans || d.Fruitless != 60 || d.Delay != 500*time.Millisecond || d.MaxDelay != 8*time.Second || d.CountLoopback || d.BehindBalancer {

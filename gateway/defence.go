@@ -96,11 +96,12 @@ func (d *Defence) admits(addr netip.Addr) bool {
 	return allowed > denied
 }
 
-// counts reports whether anything is held against addr.
-func (c *Config) counts(addr netip.Addr) bool {
+// counts reports whether anything is held against addr. loopback says that it is no
+// exception.
+func (c *Config) counts(addr netip.Addr, loopback bool) bool {
 	d := &c.Defence
 	addr = addr.Unmap().WithZone("")
-	if d.BehindBalancer || addr.IsLoopback() && !d.CountLoopback || c.Proxy.Trusts(addr) {
+	if d.BehindBalancer || addr.IsLoopback() && !d.CountLoopback && !loopback || c.Proxy.Trusts(addr) {
 		return false
 	}
 	for _, p := range d.Exempt {
@@ -161,7 +162,7 @@ func (s *Server) refuse(cfg *Config, conn net.Conn, remote netip.AddrPort, reaso
 // turnedAway asks whether the host is banned, or has had too many connections that
 // came to nothing, and is the reply to that.
 func (s *Server) turnedAway(cfg *Config, remote netip.AddrPort) (reason string, r wire.Reply) {
-	if !cfg.counts(remote.Addr()) {
+	if !cfg.counts(remote.Addr(), false) {
 		return "", wire.Reply{}
 	}
 	host := auth.HostOf(remote.Addr())
@@ -187,7 +188,7 @@ func (s *Server) turnedAway(cfg *Config, remote netip.AddrPort) (reason string, 
 // heldAgainst adds what a connection that ended without a login has done to the score
 // of its host.
 func (s *Server) heldAgainst(cfg *Config, remote netip.AddrPort, points int) {
-	if !cfg.counts(remote.Addr()) {
+	if !cfg.counts(remote.Addr(), false) {
 		return
 	}
 	host := auth.HostOf(remote.Addr())

@@ -298,7 +298,7 @@ func TestExemptions(t *testing.T) {
 				for range 4 {
 					limited = strings.HasPrefix(f.knock(t, tt.from).reply(), "421 Too many sessions from your address")
 				}
-				if want := tt.counts || name == "no bans"; limited != want {
+				if want := tt.counts || name == "no bans" || strings.HasPrefix(name, "loopback"); limited != want {
 					t.Errorf("limited: %v", limited)
 				}
 			})

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -207,7 +208,7 @@ func (s *Server) open(cfg *Config, conn net.Conn, ends dataconn.Ends, implicit b
 func (s *Server) admit(cfg *Config, conn net.Conn, ends dataconn.Ends) (sess *session, reason string, r wire.Reply) {
 	addr := ends.Remote.Addr()
 	host, l := auth.HostOf(addr), &cfg.Limits
-	admitted, counts := cfg.Defence.admits(addr), cfg.counts(addr)
+	admitted, counts := cfg.Defence.admits(addr), cfg.counts(addr, l.PerAddress > 0)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -219,7 +220,7 @@ func (s *Server) admit(cfg *Config, conn net.Conn, ends dataconn.Ends) (sess *se
 		return nil, "too many sessions", reply(421, "Too many sessions, try again later.")
 	case l.Waiting > 0 && s.waiting >= l.Waiting:
 		return nil, "too many sessions without login", reply(421, "Too many sessions without login, try again later.")
-	case l.PerAddress > 0 && s.perHost[host] >= l.PerAddress && counts:
+	case !l.allowsFrom(s.perHost[host], counts):
 		return nil, "too many sessions of the address", reply(421, "Too many sessions from your address, try again later.")
 	}
 	s.nextID++
@@ -229,6 +230,15 @@ func (s *Server) admit(cfg *Config, conn net.Conn, ends dataconn.Ends) (sess *se
 	s.perHost[host]++
 	s.waiting++
 	return sess, "", wire.Reply{}
+}
+
+// defaultPerAddress is Limits.PerAddress where it is not set.
+const defaultPerAddress = 2048
+
+// allowsFrom reports whether a host with n sessions may have one more.
+func (l *Limits) allowsFrom(n int, counts bool) bool {
+	limit := cmp.Or(l.PerAddress, defaultPerAddress)
+	return limit < 0 || n < limit || !counts
 }
 
 // entered counts a login, or with -1 a logout.

@@ -140,16 +140,16 @@ type User struct {
 type Limits struct {
 	// Sessions in all; the next one is told to come back later.
 	Sessions Count `yaml:"sessions" default:"20000"`
-	// Sessions of one IPv4 address or IPv6 /64; not counted for clients on this machine, see
-	// `defence`.
-	PerAddress Count `yaml:"per_address" default:"2048"`
+	// Sessions of one IPv4 address or IPv6 /64. Without this key it is 2048 and does not hold for
+	// clients on this machine; see also `defence`.
+	PerAddress Count `yaml:"per_address"`
 	// Sessions of one user, where `users.sessions` does not say.
 	PerUser Count `yaml:"per_user" default:"off"`
 	// Sessions that have not logged in; without this key a quarter of `sessions`.
 	Waiting Count `yaml:"waiting"`
 	// Commands about files a second of one session, each of which may cost a request to
 	// the store. As many may come at once; then the session is slowed down.
-	CommandRate Count `yaml:"commands_per_second" default:"1000"`
+	CommandRate Count `yaml:"commands_per_second" default:"10000"`
 	// Bytes of a command line. A longer one ends the session.
 	LineLength Count `yaml:"line_length" default:"8192"`
 	// Failed logins that end a session.

@@ -22,7 +22,7 @@ const hash = "$2b$05$abcdefghijklmnopqrstuuHNbAKRhpaujgo33bRWs.NLUTJO3lOy2" // o
 func TestDefault(t *testing.T) {
 	c := Default()
 	if c.URL != "." || len(c.Listen) != 1 || c.Listen[0] != "127.0.0.1:2121" || c.Anonymous != nil || c.Write ||
-		c.Rate.Rates != auth.Both(-1) || c.Limits.Sessions != 20000 || c.Limits.PerAddress != 2048 || c.Timeouts.Idle != Duration(5*time.Minute) ||
+		c.Rate.Rates != auth.Both(-1) || c.Limits.Sessions != 20000 || c.Limits.PerAddress != 0 || c.Timeouts.Idle != Duration(5*time.Minute) ||
 		c.Timeouts.Grace != Grace(30*time.Second) || c.Data.PassivePorts != (Ports{61000, 65535}) || !c.Data.Active ||
 		!c.Data.Passive || c.TimeZone.Location != time.UTC || c.DefaultType.Letter() != 'A' || c.Log.Level.Slog() != 0 {
 		t.Errorf("%+v", c)

@@ -22,7 +22,7 @@ func TestDefenceDefaults(t *testing.T) {
 	if got := c.Defence.Gateway(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if c.Limits.PerUser != -1 || c.Limits.Waiting != 0 || c.Limits.CommandRate != 1000 {
+	if c.Limits.PerUser != -1 || c.Limits.Waiting != 0 || c.Limits.CommandRate != 10_000 {
 		t.Errorf("%+v", c.Limits)
 	}
 }
