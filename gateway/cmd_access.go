@@ -145,6 +145,7 @@ func (s *session) login(p *auth.Principal, profile *Profile, fsys vfs.FS, releas
 	if s.profile = profile; profile.Binary {
 		s.typ = 'I'
 	}
+	fsys = profile.fold(fsys, p.Policy)
 	s.visible = vfs.GuardRules(fsys, p.Policy)
 	s.fsys = vfs.GuardRules(vfs.ForOwner(fsys, owner, s.cfg.Uploads.ShowStaged), p.Policy)
 	s.release = release

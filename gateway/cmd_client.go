@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/ftpgate/ftpgate/gateway/wire"
+	"github.com/ftpgate/ftpgate/vfs"
 )
 
 // clientCommands are those by which client and server tell each other who they are.
@@ -83,10 +84,14 @@ func (s *session) cmdClnt(c *call) (wire.Reply, error) {
 	return reply(200, "Noted."), nil
 }
 
-// The draft, 7: CaseSensitive and DirSep have to be told. Names are bytes, and what
-// their case means is left to the store: a client that relies on nothing is right
-// everywhere. The version is nobody's business.
+// The draft, 7: CaseSensitive and DirSep have to be told. Names are bytes, and unless
+// the profile says what their case means that is left to the store: a client that
+// relies on nothing is right everywhere. The version is nobody's business.
 func (s *session) cmdCsid(c *call) (wire.Reply, error) {
 	s.log.Info("client tells its name", "client", c.text)
-	return reply(200, "Name=ftpgate; CaseSensitive=1; DirSep=/;"), nil
+	sensitive := 1
+	if s.profile.Names&vfs.FoldCase != 0 {
+		sensitive = 0
+	}
+	return replyf(200, "Name=ftpgate; CaseSensitive=%d; DirSep=/;", sensitive), nil
 }

@@ -6,7 +6,9 @@ import (
 
 	"golang.org/x/text/encoding"
 
+	"github.com/ftpgate/ftpgate/auth"
 	"github.com/ftpgate/ftpgate/gateway/wire"
+	"github.com/ftpgate/ftpgate/vfs"
 )
 
 // Profile is a set of tolerances for devices and old programs that nobody can
@@ -20,6 +22,8 @@ type Profile struct {
 	// after OPTS UTF8 OFF; nil: UTF-8, which then can't be switched off. It has to
 	// contain ASCII. Names that it can't express are left out of listings.
 	Charset encoding.Encoding
+	// Names says which other spellings of a name mean the same file; see vfs.Fold.
+	Names vfs.Folding
 	// Backslash separates directories, as '/' does.
 	Backslash bool
 	// Binary takes TYPE A for TYPE I: for clients that ask for text and send bytes.
@@ -60,6 +64,15 @@ func (s *session) lenientTLS() bool {
 		return *own
 	}
 	return s.cfg.Uploads.LenientTLS || s.profile.LenientTLS
+}
+
+// fold finds the names of fsys as the profile says. The policy is asked for the real
+// names, too.
+func (p *Profile) fold(fsys vfs.FS, policy *auth.Policy) vfs.FS {
+	if p.Names == 0 {
+		return fsys
+	}
+	return vfs.Fold(vfs.GuardRules(fsys, policy), p.Names)
 }
 
 // charset is how the client writes names; nil: UTF-8, or whatever bytes they are.

@@ -366,6 +366,8 @@ func defineProfile(cfg *gateway.Config, text string) error {
 			p.CommitOnControlLost, ok = true, true
 		case "lenient-tls":
 			p.LenientTLS, ok = true, true
+		case "names":
+			p.Names, ok = map[string]vfs.Folding{"unicode": vfs.FoldForm, "insensitive": vfs.FoldForm | vfs.FoldCase}[value]
 		case "charset":
 			p.Charset, ok = map[string]encoding.Encoding{"gbk": simplifiedchinese.GBK, "cp1252": charmap.Windows1252}[value]
 		case "list-date":

@@ -139,7 +139,7 @@ func TestLoadEveryKey(t *testing.T) {
 			{Network{netip.MustParsePrefix("10.0.0.0/8")}, "", position{}}, {Network{netip.MustParsePrefix("192.0.2.7/32")}, "ftp.example.org", position{}},
 		}, "network", "offer", false, true},
 		Profile:  ProfileName{Name: "old"},
-		Profiles: []Profile{{ProfileName{Name: "old"}, true, Charset{simplifiedchinese.GBK}, true, true, "year", "commit", true, position{}}},
+		Profiles: []Profile{{ProfileName{Name: "old"}, true, Charset{simplifiedchinese.GBK}, "insensitive", true, true, "year", "commit", true, position{}}},
 		Hosts:    []HostName{"ftp.example.org", "[2001:db8::1]"},
 		Proxy:    Proxy{[]Network{{netip.MustParsePrefix("192.0.2.0/24")}}, Duration(time.Second)},
 		Uploads:  Uploads{"listing", "user+address", "commit", true},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ftpgate/ftpgate/gateway"
 	"github.com/ftpgate/ftpgate/gateway/wire"
+	"github.com/ftpgate/ftpgate/vfs"
 )
 
 // Profile is a device profile.
@@ -25,6 +26,8 @@ type Profile struct {
 	// The character set of names, such as `gbk`, `shift_jis` or `windows-1252`, until the client sends OPTS
 	// UTF8 ON, and again after OPTS UTF8 OFF. Names are stored in UTF-8.
 	Charset Charset `yaml:"charset" default:"utf-8"`
+	// How names are found, as `stores.names` has it.
+	Names Names `yaml:"names" default:"exact"`
 	// Whether `\` separates directories, as `/` does.
 	Backslash bool `yaml:"backslash" default:"false"`
 	// Whether TYPE A is taken for TYPE I, for clients that ask for text and send bytes.
@@ -85,7 +88,7 @@ func builtinProfiles() map[string]*gateway.Profile {
 	return map[string]*gateway.Profile{
 		"camera":  {MakeParents: true, Binary: true, CommitOnControlLost: true},
 		"scanner": {MakeParents: true, Binary: true, Backslash: true},
-		"windows": {Backslash: true},
+		"windows": {Backslash: true, Names: vfs.FoldForm | vfs.FoldCase},
 	}
 }
 
@@ -94,7 +97,7 @@ func (c *Config) GatewayProfiles() map[string]*gateway.Profile {
 	all := builtinProfiles()
 	for _, p := range c.Profiles {
 		all[p.Name.Name] = &gateway.Profile{
-			MakeParents: p.MakeParents, Charset: p.Charset.Encoding, Backslash: p.Backslash, Binary: p.Binary,
+			MakeParents: p.MakeParents, Charset: p.Charset.Encoding, Names: p.Names.Folding(), Backslash: p.Backslash, Binary: p.Binary,
 			ListDate:            map[ListDate]wire.DateForm{"age": wire.DateByAge, "year": wire.DateYear, "hour": wire.DateHour}[p.ListDate],
 			CommitOnControlLost: p.ControlLost == "commit", LenientTLS: p.LenientTLS,
 		}
