@@ -176,7 +176,7 @@ func TestServeErrors(t *testing.T) {
 		want   string
 	}{
 		{[]string{"gopher://x"}, 1, "there is no storage of the kind gopher://: write file:///directory, mem:, s3://bucket/prefix, sftp://user@host:port/directory, or the path of a directory"},
-		{[]string{"s3://"}, 1, "s3:: the bucket is missing; write s3://BUCKET/PREFIX"},
+		{[]string{"s3://"}, 1, "s3://: the bucket is missing; write s3://BUCKET/PREFIX"},
 		{[]string{"missing"}, 1, "the directory missing does not exist: create it, or give another one"},
 		{[]string{"file"}, 1, "file is not a directory: give the directory to serve"},
 		{[]string{"mem:", "--listen", busy}, 1, busy + " is in use by another program; stop that, or choose another address with --listen"},
