@@ -25,22 +25,30 @@ func CheckSetting(key string) error {
 // false (also t and f, 1 and 0, yes and no, on and off, in any case), and the empty
 // value leaves the setting as it is.
 func (a *Account) SetAttribute(key, value string) error {
+	truth, isTruth := parseTruth(value)
 	on := a.toggle(key)
 	switch {
 	case value == "":
 		return CheckSetting(key)
-	case on == nil:
-		return a.Set(key, value, true)
+	case on != nil && !isTruth:
+		return fmt.Errorf("%s is %q, not true or false", key, value)
+	case on != nil:
+		*on = truth
+		return nil
+	case key == "lenient_tls" && isTruth: // which is on, off, or the server's
+		value = map[bool]string{true: "on", false: "off"}[truth]
 	}
+	return a.Set(key, value, true)
+}
+
+func parseTruth(value string) (truth, ok bool) {
 	switch strings.ToLower(value) {
 	case "true", "t", "1", "yes", "on":
-		*on = true
+		return true, true
 	case "false", "f", "0", "no", "off":
-		*on = false
-	default:
-		return fmt.Errorf("%s is %q, not true or false", key, value)
+		return false, true
 	}
-	return nil
+	return false, false
 }
 
 // Admit returns the principal of an account whose password somebody else has

@@ -22,6 +22,8 @@ func TestSetAttribute(t *testing.T) {
 		{"disabled", "maybe", `disabled is "maybe", not true or false`, nil},
 		{"require_tls", "1", "", func(a *Account) bool { return a.RequireTLS }},
 		{"fxp", "yes", "", func(a *Account) bool { return a.FXP }},
+		{"lenient_tls", "true", "", func(a *Account) bool { return a.LenientTLS != nil && *a.LenientTLS }},
+		{"lenient_tls", "maybe", `"maybe" is neither on nor off`, nil},
 		{"home", "/x", "", func(a *Account) bool { return a.Home == "/x" }},
 		{"home", "", "", func(a *Account) bool { return a.Home == "/old" }},
 		{"home", "x", "home \"x\" does not begin with / (which is the top of what is served)", nil},
