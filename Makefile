@@ -30,7 +30,7 @@ test-packages:
 	go test -race -timeout 20m ./...
 
 test-integration:
-	cd integration && go test -race -timeout 30m ./...
+	cd integration && go test -race -parallel 4 -timeout 30m ./...
 
 check: bin/.tools ## format, vet, staticcheck, vulnerabilities, layers, generated docs
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted:" $$unformatted; exit 1; }
@@ -64,6 +64,7 @@ bench: install ## benchmarks, and how fast ABOR is answered
 
 campaign: install ## the long things: memory under 3 GiB and a crowd, a million keys, slow links, the full product, kill loops (an hour)
 	cd integration && go run ./cmd/campaign
+	go test -race -tags campaign -run Faults -timeout 60m ./backends/s3
 	cd integration && go test -tags campaign -run 'Campaign|TestS3' -count=1 -timeout 120m -v .
 	$(MAKE) --no-print-directory fuzz FUZZTIME=30s
 

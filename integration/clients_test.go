@@ -89,6 +89,7 @@ func (j *job) must(t *testing.T, step string) func(said string, err error) {
 // TestClients runs every client against every storage, over IPv4 and IPv6, in
 // every mode that the client has.
 func TestClients(t *testing.T) {
+	t.Parallel()
 	for _, b := range storages() {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()

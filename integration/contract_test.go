@@ -14,6 +14,7 @@ import (
 // TestContract runs the contract suite on the S3 backend with a real S3 server, each
 // store a prefix of its own. TestMain has set the credentials.
 func TestContract(t *testing.T) {
+	t.Parallel()
 	vfstest.Run(t, s3Harness())
 	t.Run("mounted", func(t *testing.T) { vfstest.Run(t, s3Harness().Mounted()) })
 }

@@ -51,6 +51,7 @@ func openSFTP(t testing.TB, o sftp.Options) *sftp.FS {
 // TestSFTPContract runs the contract over two connected file systems, which know
 // nothing of each other: a directory of the one is opened again through the other.
 func TestSFTPContract(t *testing.T) {
+	t.Parallel()
 	server := startSSHD(t)
 	top := t.TempDir()
 	one, other := openSFTP(t, sftpOptions(server, top)), openSFTP(t, sftpOptions(server, top))
