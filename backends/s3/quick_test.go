@@ -2,5 +2,5 @@
 
 package s3
 
-// thorough: without the campaign every third fault of the matrix has to do.
+// thorough: without the campaign a part of the faults has to do.
 const thorough = false

@@ -34,10 +34,14 @@ func moved(keys []string) (to []string) {
 // TestRenameDirFaults: a directory is renamed whole, or stays whole where it was.
 func TestRenameDirFaults(t *testing.T) {
 	t.Parallel()
+	skips := []int{0, 3}
+	if thorough {
+		skips = []int{0, 1, 2, 3, 4}
+	}
 	for _, op := range []string{"CopyObject", "HeadObject", "ListObjectsV2", "PutObject", "DeleteObject"} {
 		for _, times := range []int{1, fastAttempts + 1} {
 			for _, after := range []bool{false, true} {
-				for _, skip := range []int{0, 3} {
+				for _, skip := range skips {
 					t.Run(fmt.Sprint(op, times, after, skip), func(t *testing.T) {
 						s, f := fake(t, s3fake.Options{PageLimit: 7})
 						keys := grove(s, 20)
