@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/ftpgate/ftpgate/cmd/ftpgate/internal/certs/certtest"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
@@ -16,11 +17,11 @@ import (
 // once with its place, and again when it is broken in another way.
 func TestUsersFilePolling(t *testing.T) {
 	dir := tree(t, "users", "htpasswd", "ftpgate.yaml")
+	// The command looks every few milliseconds, and might find a file that is just being
+	// written empty twice: here, as for an operator, a rename changes it at one stroke.
 	write := func(name, text string) {
 		t.Helper()
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		certtest.Write(t, dir, name, []byte(text))
 	}
 	write("users", "alice:"+bcryptHash+"\n")
 	write("htpasswd", "web:"+bcryptHash+"\n")
