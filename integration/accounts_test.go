@@ -186,6 +186,7 @@ func serveAccounts(t *testing.T, s accountSource, dir, more string) *daemon.Gate
 // TestAccountSources logs in by curl through every source: who may, who may not, whatever the
 // reason, and when the source is down.
 func TestAccountSources(t *testing.T) {
+	t.Parallel() // refusals take their time
 	dir := t.TempDir()
 	for _, path := range []string{"tree/right/inside", "tree/outside"} {
 		if err := os.MkdirAll(filepath.Join(dir, path), 0o755); err != nil {

@@ -12,6 +12,7 @@ import (
 // TestHashesOfOtherTools logs in with hashes that other programs made: openssl, mkpasswd
 // (libxcrypt), htpasswd, argon2 and Python's hashlib.
 func TestHashesOfOtherTools(t *testing.T) {
+	t.Parallel() // refusals take their time
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "tree"), 0o755); err != nil {
 		t.Fatal(err)

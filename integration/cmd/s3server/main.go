@@ -1,5 +1,6 @@
 // Command s3server is the real S3 server of the tests: versitygw over a
-// directory, on a free port of the loopback interface.
+// directory, on a free port of the loopback interface; or MinIO, if the environment
+// has the path of its program in FTPGATE_TEST_MINIO.
 //
 // When it is ready it prints what a client needs as lines of NAME=VALUE, of which
 // the last is READY=1:
@@ -73,13 +74,15 @@ func run(dir, bucket string) error {
 		defer os.RemoveAll(temp)
 		dir = temp
 	}
-	store := meta.XattrMeta{}
-	if err := store.Test(dir); err != nil {
+	access, secret := "AKIA"+rand.Text()[:16], rand.Text()+rand.Text()
+	start := func() error { return serve(ctx, dir, access, secret, bucket, meta.XattrMeta{}) }
+	if program := os.Getenv("FTPGATE_TEST_MINIO"); program != "" {
+		start = func() error { return serveMinIO(ctx, program, dir, access, secret, bucket) }
+	} else if err := (meta.XattrMeta{}).Test(dir); err != nil {
 		return fmt.Errorf("%s can't hold S3 objects: %w; set TMPDIR to a directory on ext4, xfs or btrfs", dir, err)
 	}
-	access, secret := "AKIA"+rand.Text()[:16], rand.Text()+rand.Text()
 	for range binds {
-		err := serve(ctx, dir, access, secret, bucket, store)
+		err := start()
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			return err
 		}
@@ -118,12 +121,17 @@ func serve(ctx context.Context, dir, access, secret, bucket string, store meta.M
 					cancel()
 					return
 				}
-				fmt.Printf("AWS_ENDPOINT_URL=http://%s\nAWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\nAWS_REGION=%s\nBUCKET=%s\nREADY=1\n",
-					address, access, secret, region, bucket)
+				announce("http://"+address, access, secret, bucket)
 			}()
 		})},
 	})
 	return errors.Join(err, failed)
+}
+
+// announce prints what a client needs.
+func announce(endpoint, access, secret, bucket string) {
+	fmt.Printf("AWS_ENDPOINT_URL=%s\nAWS_ACCESS_KEY_ID=%s\nAWS_SECRET_ACCESS_KEY=%s\nAWS_REGION=%s\nBUCKET=%s\nREADY=1\n",
+		endpoint, access, secret, region, bucket)
 }
 
 // makeBucket makes the bucket unless an earlier run in the same directory did.
