@@ -6,8 +6,8 @@
 // is missing in Caps: parking, copies inside the store, free space, links. Appending
 // copies the old content. For a disk, backends/local does all of it better.
 //
-// afero.OsFs, MemMapFs, BasePathFs and CopyOnWriteFs fulfil the contract of package
-// vfs as far as Caps says; ReadOnlyFs, FromIOFS, zipfs and tarfs can be read (the last
+// afero.OsFs, MemMapFs, BasePathFs, CopyOnWriteFs and sftpfs fulfil the contract of
+// package vfs as far as Caps says; ReadOnlyFs, FromIOFS, zipfs and tarfs can be read (the last
 // two belong into vfs.ReadOnly). CacheOnReadFs can only be read: it makes a new file in both
 // of its layers, and fails at the second.
 package aferofs
@@ -19,6 +19,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -162,11 +163,17 @@ func (f *aferoFS) lstat(name string) (vfs.Info, error) {
 		info, err = f.a.Stat(f.path(name))
 	}
 	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) && slices.ContainsFunc(strings.Split(name, "/"), tooLong) {
+			err = fs.ErrInvalid // SFTP, for one, has no word of its own for it
+		}
 		return vfs.Info{}, err
 	}
 	_, base := vfs.Split(name)
 	return snapshot(info, base), nil
 }
+
+// tooLong reports whether an element is longer than the disks of today allow.
+func tooLong(elem string) bool { return len(elem) > 255 }
 
 // snapshot copies info: afero's may change with the file. Operating system's types
 // in it go.
@@ -293,8 +300,11 @@ func (f *aferoFS) change(ctx context.Context, op, name string, do func() error) 
 // Mkdir implements vfs.FS.
 func (f *aferoFS) Mkdir(ctx context.Context, name string) error {
 	return f.change(ctx, "mkdir", name, func() error {
-		if _, err := f.lstat(name); err == nil {
+		switch _, err := f.lstat(name); {
+		case err == nil:
 			return fs.ErrExist
+		case !errors.Is(err, fs.ErrNotExist):
+			return err
 		}
 		if err := f.parent(name); err != nil {
 			return err
