@@ -214,7 +214,27 @@ func (w *writer) prepare() error {
 			return err
 		}
 	}
+	if w.fs.facts.openssh && w.durable() {
+		w.closeLater()
+		return nil
+	}
 	return w.closeFile()
+}
+
+// closeLater is closeFile that nobody waits for: of bytes that are on the disk it can
+// say nothing new, and a POSIX server renames open files, so a round trip is saved.
+func (w *writer) closeLater() {
+	s, file := w.session, w.file
+	w.session, w.file = nil, nil
+	if w.stream != nil {
+		stop := s.watch()
+		w.stream.abort()
+		stop()
+	}
+	w.fs.pool.run(func() {
+		_ = s.call(file.Close)
+		s.release()
+	})
 }
 
 // checkSize makes sure that nothing follows what was written: on a file that was
@@ -236,9 +256,12 @@ func (w *writer) checkSize() error {
 	return nil
 }
 
+// durable reports whether flush does anything.
+func (w *writer) durable() bool { return !w.fs.opt.NoSync && w.fs.facts.fsync }
+
 // flush makes the bytes survive a crash of the server's machine.
 func (w *writer) flush() error {
-	if w.fs.opt.NoSync || !w.fs.facts.fsync {
+	if !w.durable() {
 		return nil
 	}
 	return w.session.callFor(w.fs.opt.tuning.slow, w.file.Sync)
