@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -20,6 +21,11 @@ import (
 )
 
 func main() {
+	// Nearly all of the heap is buffers without pointers: to collect it early costs
+	// little, and saves a quarter of the memory.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
 	os.Exit(process().run(context.Background(), os.Args[1:]))
 }
 
