@@ -7,7 +7,7 @@ ARGS     ?=
 
 export CGO_ENABLED ?= 1
 
-.PHONY: help build run test test-packages test-integration check bench campaign fuzz demo install generate peers
+.PHONY: help build run test test-packages test-integration check bench campaign fuzz demo install generate peers minio
 
 help: ## say what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 peers: ## play our transcripts against vsftpd, ProFTPD, Pure-FTPd and pyftpdlib, into docs/peers.md (root, three minutes)
 	integration/tools/peers fetch
 	PEERS_TABLE=$(CURDIR)/docs/peers.md go test -tags peers -run '^TestPeers$$' -parallel 8 -count=1 -timeout 15m ./gateway
+
+minio: install ## the tests of S3 against MinIO, which is built first (ten minutes)
+	integration/tools/minio
 
 bench: install ## benchmarks, and how fast ABOR is answered
 	go test -run '^$$' -bench . -benchmem ./...

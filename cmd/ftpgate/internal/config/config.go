@@ -7,8 +7,8 @@ package config
 
 // Config is what ftpgate serves, to whom and how.
 type Config struct {
-	// What is served: a directory, `file:///dir`, `s3://bucket/prefix?endpoint=…&region=…`
-	// or `"mem:"` (quoted, for its colon). A relative path begins at the directory of the configuration file;
+	// What is served: a directory, `file:///dir`, `s3://bucket/prefix?endpoint=…&region=…`,
+	// `sftp://user@host/dir` or `"mem:"` (quoted, for its colon). A relative path begins at the directory of the configuration file;
 	// without this key it is the current directory. Credentials of a store are never
 	// part of it. `{user}` stands for the name of the user who logs in.
 	URL URL `yaml:"url" default:"."`
