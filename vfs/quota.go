@@ -219,7 +219,7 @@ func (a *Account) moved(ctx context.Context, from, to string) {
 	if a.tree.Caps().Has(RealDirs) { // else an upload goes to the name that it was begun with
 		a.mu.Lock()
 		for w := range a.live {
-			if Within(w.name, from) {
+			if w.name != from && Within(w.name, from) { // the directory's own name is that of a file beside it
 				if a.credits[w.name] == w {
 					delete(a.credits, w.name)
 				}
