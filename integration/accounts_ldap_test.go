@@ -140,6 +140,45 @@ func reason(err error) string {
 	return fmt.Sprint(err)
 }
 
+// A session stands or falls with what the directory says by now, as far as the service
+// account can ask.
+func TestLDAPRecheck(t *testing.T) {
+	files := newTLSFiles(t)
+	slapd := startSlapd(t, files, everybody())
+	search := ldap.Options{URLs: []string{slapd.Socket}, BindDN: serviceDN, BindPassword: servicePass, Base: people, Timeout: time.Minute,
+		Attributes: map[string]string{"disabled": "employeeType", "expires": "shadowExpire"}}
+	members, byMail, direct, down := search, search, search, search
+	members.Groups = []string{"cn=members," + suffix}
+	byMail.Filter = "(mail={user})"
+	direct.BindDN, direct.BindPassword, direct.UserDN = "", "", "uid={user},"+people
+	down.URLs = []string{"ldap://127.0.0.1:1"}
+	for _, c := range []struct {
+		what string
+		opt  ldap.Options
+		user string
+		want error
+	}{
+		{"who is there", search, "alice", nil},
+		{"who was removed", search, "zoe", auth.ErrUnknownUser},
+		{"who was disabled", search, "disabled", auth.ErrDenied},
+		{"who has expired", search, "expired", auth.ErrDenied},
+		{"a member", members, "alice", nil},
+		{"no member any more", members, "bob", auth.ErrDenied},
+		{"a filter by another name", byMail, "alice", errors.ErrUnsupported},
+		{"removed, with such a filter", byMail, "zoe", auth.ErrUnknownUser},
+		{"what only users may ask", direct, "alice", errors.ErrUnsupported},
+		{"a server that is down", down, "alice", auth.ErrUnavailable},
+	} {
+		source, err := ldap.New(c.opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := source.Recheck(t.Context(), &auth.Principal{Name: c.user}); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.what, err, c.want)
+		}
+	}
+}
+
 func TestLDAP(t *testing.T) {
 	files := newTLSFiles(t)
 	slapd := startSlapd(t, files, everybody())

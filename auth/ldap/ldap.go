@@ -66,7 +66,7 @@ type Options struct {
 	Defaults auth.Account
 }
 
-// Source is an auth.Authenticator. It may be used concurrently.
+// Source is an auth.Authenticator and an auth.Rechecker. It may be used concurrently.
 type Source struct {
 	opt   Options
 	first atomic.Int32 // the URL that answered last
@@ -201,11 +201,7 @@ func (s *Source) login(c *conn, a auth.Attempt) (*auth.Principal, error) {
 	if err != nil {
 		return nil, err
 	}
-	account, err := opt.account(a.User, entry)
-	if err != nil {
-		return nil, err
-	}
-	member, err := s.isMember(c, entry.DN, account.Name)
+	admit, err := s.judge(c, a.User, entry)
 	if err != nil {
 		return nil, err
 	}
@@ -214,10 +210,68 @@ func (s *Source) login(c *conn, a auth.Attempt) (*auth.Principal, error) {
 			return nil, err
 		}
 	}
-	if !member {
-		return nil, auth.Deny("the user is in none of the groups")
+	return admit()
+}
+
+// judge asks for all about the user of an entry but the password; what admit returns
+// is for one who has proved to be that user.
+func (s *Source) judge(c *conn, user string, entry *ldap.Entry) (admit func() (*auth.Principal, error), err error) {
+	account, err := s.opt.account(user, entry)
+	if err != nil {
+		return nil, err
 	}
-	return account.Admit()
+	member, err := s.isMember(c, entry.DN, account.Name)
+	if err != nil {
+		return nil, err
+	}
+	if !member {
+		return func() (*auth.Principal, error) { return nil, auth.Deny("the user is in none of the groups") }, nil
+	}
+	return account.Admit, nil
+}
+
+// Recheck implements auth.Rechecker by the service account. With a UserDN only the
+// user could ask, and with a filter that does not know users by the UserAttribute only
+// who logged in: then it can't tell.
+func (s *Source) Recheck(ctx context.Context, p *auth.Principal) error {
+	switch {
+	case p.Anonymous:
+		return auth.ErrUnknownUser
+	case s.opt.UserDN != "":
+		return errors.ErrUnsupported
+	}
+	unsure := false
+	err := s.ask(ctx, func(c *conn) error {
+		if err := c.serve(&s.opt); err != nil {
+			return err
+		}
+		entry, err := s.find(c, p.Name, "")
+		if errors.Is(err, auth.ErrUnknownUser) {
+			others, serr := c.search(s.opt.Base, ldap.ScopeWholeSubtree, "("+s.opt.UserAttribute+"="+ldap.EscapeFilter(p.Name)+")", "1.1")
+			unsure = len(others) > 0 && !s.opt.byAttribute()
+			if unsure || serr != nil {
+				return serr
+			}
+		}
+		if err != nil {
+			return err
+		}
+		admit, err := s.judge(c, p.Name, entry)
+		if err == nil {
+			_, err = admit()
+		}
+		return err
+	})
+	if unsure {
+		return errors.ErrUnsupported
+	}
+	return err
+}
+
+// byAttribute reports whether the filter asks for the UserAttribute, so that it finds
+// whoever it found at the login.
+func (o *Options) byAttribute() bool {
+	return strings.Contains(strings.ToLower(o.Filter), strings.ToLower("("+o.UserAttribute+"="+userMark+")"))
 }
 
 // find is the entry of a user; dn is what was bound as, if anything.
