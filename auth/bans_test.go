@@ -153,7 +153,7 @@ func TestRecheck(t *testing.T) {
 		{users, named("ann"), nil}, {users, named("off"), ErrDenied}, {users, named("old"), ErrDenied}, {users, named("locked"), ErrDenied}, {users, named("gone"), ErrDenied},
 		{Chain(users), named("ann"), nil}, {Chain(users), named("gone"), ErrDenied},
 		{Chain(users, Anonymous(nil)), named("gone"), ErrDenied}, {Chain(users, Anonymous(nil)), guest, nil}, {Chain(users), guest, ErrDenied},
-		{Chain(users, hook), named("gone"), nil}, {Chain(hook, users), named("off"), ErrDenied}, {hook, named("gone"), nil},
+		{Chain(users, hook), named("gone"), errors.ErrUnsupported}, {Chain(hook, users), named("off"), ErrDenied}, {hook, named("gone"), errors.ErrUnsupported},
 		{Chain(Anonymous(nil)), named("anonymous"), ErrDenied}, // a user of that name, who was removed
 		{Chain(rechecks{broken}, users), named("ann"), broken}, {Chain(rechecks{ErrUnknownUser}, users), named("ann"), nil}, {Chain(rechecks{ErrDenied}, users), named("ann"), ErrDenied},
 	}

@@ -18,14 +18,10 @@ type Rechecker interface {
 // Recheck answers whether a principal that has logged in could still do so, by what
 // source says now, apart from the password: nil, or an error that matches ErrDenied
 // for one who was removed, disabled, or whose time is over. A source that is neither a
-// Directory nor a Rechecker can't be asked, and a principal that may be its own
-// stands. Any other error means that a source can't be asked right now.
+// Directory nor a Rechecker can't be asked: errors.ErrUnsupported for a principal that
+// may be its own. Any other error means that a source can't be asked right now.
 func Recheck(ctx context.Context, source Authenticator, p *Principal) error {
-	err := recheck(ctx, source, p, time.Now)
-	if errors.Is(err, errors.ErrUnsupported) {
-		return nil
-	}
-	return err
+	return recheck(ctx, source, p, time.Now)
 }
 
 func recheck(ctx context.Context, source Authenticator, p *Principal, now func() time.Time) error {

@@ -90,7 +90,7 @@ func (s *session) recheck() <-chan error {
 // judged takes the answer of recheck. A source that can't be asked is asked again.
 func (s *session) judged(err error) {
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, errors.ErrUnsupported): // nobody can tell
 		s.recheckFrom = time.Time{}
 	case errors.Is(err, auth.ErrDenied):
 		s.dismissal = err

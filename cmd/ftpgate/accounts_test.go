@@ -90,6 +90,37 @@ func accountsDB(t *testing.T, path string) {
 
 const sqliteSource = "account_sources: [{sql: {database: 'sqlite:accounts.db', query: SELECT * FROM users WHERE name = $1}}]\n"
 
+// A source that can't be asked at a reload sends nobody away, also if it is optional.
+func TestReloadWithoutSource(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "accounts.db")
+	accountsDB(t, path)
+	file := certtest.Write(t, dir, "ftpgate.yaml", []byte("listen: 127.0.0.1:0\nurl: 'mem:'\nusers: [{name: local, password: here}]\n"+
+		"account_sources: [{optional: true, sql: {database: 'sqlite:accounts.db', query: 'SELECT name, hash FROM users WHERE name = $1'}}]\n"))
+	c := start(t, nil, "serve", "--config", file)
+	cl := dial(t, c.addr()).login(230, "alice", "correct horse")
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	change := func(statement string) {
+		t.Helper()
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+		c.signals <- syscall.SIGHUP
+	}
+	change("ALTER TABLE users RENAME TO away")
+	c.stderr.wait(t, `msg="configuration reloaded"`)
+	cl.do(257, "PWD")
+	c.stderr.wait(t, `it is not known whether the user may still be here`)
+	cl.do(257, "PWD")
+	change("ALTER TABLE away RENAME TO users")
+	c.stderr.wait(t, `(?s)(msg="configuration reloaded".*){2}`)
+	cl.do(257, "PWD")
+}
+
 // Certificates of clients go with every source that is a directory.
 func TestCertificateOfSource(t *testing.T) {
 	p := newPKI(t)

@@ -144,6 +144,16 @@ func (s plainSource) Authenticate(ctx context.Context, a auth.Attempt) (*auth.Pr
 	return p, nil
 }
 
+// Recheck asks the source itself: one that can't be asked does not make its users
+// unknown, even if it is optional.
+func (s plainSource) Recheck(ctx context.Context, p *auth.Principal) error {
+	err := auth.Recheck(ctx, s.asked, p)
+	if err == nil || errors.Is(err, auth.ErrDenied) || errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return s.cfg.At(err)
+}
+
 // directorySource leaves that to the chain.
 type directorySource struct {
 	plainSource
