@@ -31,7 +31,7 @@ const (
 	Rename                                                  // f: rename (RNFR, RNTO)
 	MakeDir                                                 // m: make directories (MKD)
 	ChMode                                                  // M: change permission bits (SITE CHMOD)
-	ChTime                                                  // T: change times (MFMT)
+	ChTime                                                  // T: change times (MFMT, MFCT)
 	Retrieve = ReadFile | HashFile                          // r: read (RETR, HASH)
 	Delete   = DeleteFile | RemoveDir                       // d: delete files and directories (DELE, RMD)
 	Store    = CreateFile | Overwrite | Symlink             // w: store and replace files (STOR, STOU)
@@ -179,7 +179,7 @@ func needs(op vfs.Op) Permissions {
 		return MakeDir
 	case vfs.OpSetMode:
 		return ChMode
-	case vfs.OpSetModTime:
+	case vfs.OpSetModTime, vfs.OpSetCreateTime:
 		return ChTime
 	}
 	return 0

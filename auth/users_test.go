@@ -73,7 +73,7 @@ func TestRate(t *testing.T) {
 // nothing that changes the tree.
 func TestPolicy(t *testing.T) {
 	ops := []vfs.Op{vfs.OpEnter, vfs.OpStat, vfs.OpList, vfs.OpRead, vfs.OpHash, vfs.OpWrite, vfs.OpOverwrite, vfs.OpAppend,
-		vfs.OpRemove, vfs.OpRmdir, vfs.OpMkdir, vfs.OpRename, vfs.OpSetModTime, vfs.OpSetMode, vfs.OpSymlink, vfs.OpSpace}
+		vfs.OpRemove, vfs.OpRmdir, vfs.OpMkdir, vfs.OpRename, vfs.OpSetModTime, vfs.OpSetCreateTime, vfs.OpSetMode, vfs.OpSymlink, vfs.OpSpace}
 	reader, writer, nobody := &Policy{Permissions: ReadOnly}, &Policy{Permissions: ReadWrite}, &Policy{}
 	for _, op := range ops {
 		if err := reader.Allow(op, "x"); (err == nil) == op.Mutates() {

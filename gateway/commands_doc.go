@@ -43,7 +43,8 @@ same row. A row that the user's storage can't serve answers 502 or 500 and is ab
 func (row *command) permission() string {
 	letters := map[vfs.Op]string{
 		vfs.OpEnter: "e", vfs.OpList: "l", vfs.OpRead: "r", vfs.OpHash: "r", vfs.OpAppend: "a", vfs.OpRemove: "d", vfs.OpRmdir: "d",
-		vfs.OpRename: "f", vfs.OpMkdir: "m", vfs.OpWrite: "w", vfs.OpSetMode: "M", vfs.OpSetModTime: "T", vfs.OpSymlink: "w",
+		vfs.OpRename: "f", vfs.OpMkdir: "m", vfs.OpWrite: "w", vfs.OpSetMode: "M", vfs.OpSetModTime: "T", vfs.OpSetCreateTime: "T",
+		vfs.OpSymlink: "w",
 	}
 	if l := letters[row.op]; l != "" {
 		return "`" + l + "`"

@@ -33,6 +33,15 @@ type ModTimeSetter interface {
 	SetModTime(ctx context.Context, name string, t time.Time) error
 }
 
+// CreateTimeSetter sets the time of birth (Attr.Created) of a file or directory. A
+// rename keeps it, and a copy is born when it is made. So is an upload where the store
+// puts a new file into the place of the old one; where it writes into the old one, as
+// O_TRUNC of POSIX and CREATE_ALWAYS of NTFS do, that keeps its time of birth, along
+// with its Unique.
+type CreateTimeSetter interface {
+	SetCreateTime(ctx context.Context, name string, t time.Time) error
+}
+
 // ModeSetter sets the nine permission bits of a file or directory.
 type ModeSetter interface {
 	SetMode(ctx context.Context, name string, mode fs.FileMode) error
@@ -105,6 +114,7 @@ type Full interface {
 	Copier
 	Hasher
 	ModTimeSetter
+	CreateTimeSetter
 	ModeSetter
 	Spacer
 	Symlinker
@@ -158,6 +168,14 @@ func SetModTime(ctx context.Context, fsys FS, name string, t time.Time) error {
 		return s.SetModTime(ctx, name, t)
 	}
 	return unsupported("settime", name)
+}
+
+// SetCreateTime sets the time of birth of name.
+func SetCreateTime(ctx context.Context, fsys FS, name string, t time.Time) error {
+	if s, ok := fsys.(CreateTimeSetter); ok {
+		return s.SetCreateTime(ctx, name, t)
+	}
+	return unsupported("setcreatetime", name)
 }
 
 // SetMode sets the permission bits of name.

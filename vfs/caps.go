@@ -26,6 +26,8 @@ const (
 	CanHash
 	// CanSetModTime: SetModTime works.
 	CanSetModTime
+	// CanSetCreateTime: SetCreateTime works.
+	CanSetCreateTime
 	// CanSetMode: SetMode works.
 	CanSetMode
 	// CanSpace: Space works.
@@ -52,7 +54,7 @@ const Facts = AtomicCommit | AtomicRename | RealDirs
 
 // Mutating is the mask of the abilities that change the tree.
 const Mutating = CanWrite | CanAppend | CanWriteAt | CanPark | CanNoReplace | CanRenameDir | CanCopy |
-	CanSetModTime | CanSetMode | CanSymlink
+	CanSetModTime | CanSetCreateTime | CanSetMode | CanSymlink
 
 var capNames = [...]struct {
 	bit  Caps
@@ -60,7 +62,8 @@ var capNames = [...]struct {
 }{
 	{CanWrite, "Write"}, {CanAppend, "Append"}, {CanWriteAt, "WriteAt"}, {CanPark, "Park"},
 	{CanNoReplace, "NoReplace"}, {CanRenameDir, "RenameDir"}, {CanCopy, "Copy"}, {CanHash, "Hash"},
-	{CanSetModTime, "SetModTime"}, {CanSetMode, "SetMode"}, {CanSpace, "Space"}, {CanSymlink, "Symlink"},
+	{CanSetModTime, "SetModTime"}, {CanSetCreateTime, "SetCreateTime"}, {CanSetMode, "SetMode"},
+	{CanSpace, "Space"}, {CanSymlink, "Symlink"},
 	{AtomicCommit, "AtomicCommit"}, {AtomicRename, "AtomicRename"}, {RealDirs, "RealDirs"},
 }
 

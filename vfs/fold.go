@@ -418,6 +418,10 @@ func (f *foldFS) SetModTime(ctx context.Context, name string, t time.Time) error
 	return f.existing(ctx, "settime", name, func(real string) error { return SetModTime(ctx, f.inner, real, t) })
 }
 
+func (f *foldFS) SetCreateTime(ctx context.Context, name string, t time.Time) error {
+	return f.existing(ctx, "setcreatetime", name, func(real string) error { return SetCreateTime(ctx, f.inner, real, t) })
+}
+
 func (f *foldFS) SetMode(ctx context.Context, name string, mode fs.FileMode) error {
 	return f.existing(ctx, "setmode", name, func(real string) error { return SetMode(ctx, f.inner, real, mode) })
 }

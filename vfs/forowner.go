@@ -195,6 +195,10 @@ func (o *ownerFS) SetModTime(ctx context.Context, name string, t time.Time) erro
 	return SetModTime(ctx, o.inner, name, t)
 }
 
+func (o *ownerFS) SetCreateTime(ctx context.Context, name string, t time.Time) error {
+	return SetCreateTime(ctx, o.inner, name, t)
+}
+
 func (o *ownerFS) SetMode(ctx context.Context, name string, mode fs.FileMode) error {
 	return SetMode(ctx, o.inner, name, mode)
 }

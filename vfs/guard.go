@@ -263,6 +263,13 @@ func (g *guardFS) SetModTime(ctx context.Context, name string, t time.Time) erro
 	return SetModTime(ctx, g.inner, name, t)
 }
 
+func (g *guardFS) SetCreateTime(ctx context.Context, name string, t time.Time) error {
+	if err := g.ask(OpSetCreateTime, name); err != nil {
+		return err
+	}
+	return SetCreateTime(ctx, g.inner, name, t)
+}
+
 func (g *guardFS) SetMode(ctx context.Context, name string, mode fs.FileMode) error {
 	if err := g.ask(OpSetMode, name); err != nil {
 		return err

@@ -98,6 +98,7 @@ func TestGuardHides(t *testing.T) {
 		"mkdir":   func(name string) error { return view.Mkdir(ctx, name) },
 		"rmdir":   func(name string) error { return view.Rmdir(ctx, name) },
 		"settime": func(name string) error { return vfs.SetModTime(ctx, view, name, time2000()) },
+		"born":    func(name string) error { return vfs.SetCreateTime(ctx, view, name, time2000()) },
 		"setmode": func(name string) error { return vfs.SetMode(ctx, view, name, 0o600) },
 		"link":    func(name string) error { return vfs.Symlink(ctx, view, name, "link") },
 		"link at": func(name string) error { return vfs.Symlink(ctx, view, "f", name) },

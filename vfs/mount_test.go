@@ -288,7 +288,8 @@ func twoStores(t *testing.T, opt vfs.MountOptions) (m, root, other vfs.FS) {
 func TestMoveBetweenStores(t *testing.T) {
 	m, root, other := twoStores(t, vfs.MountOptions{})
 	ctx, when := t.Context(), time.Date(2020, 2, 3, 4, 5, 6, 0, time.UTC)
-	if err := vfs.SetModTime(ctx, root, "f", when); err != nil {
+	born := when.AddDate(-1, 0, 0)
+	if err := errors.Join(vfs.SetModTime(ctx, root, "f", when), vfs.SetCreateTime(ctx, root, "f", born)); err != nil {
 		t.Fatal(err)
 	}
 	wantErr(t, "onto a file with NoReplace", m.Rename(ctx, "f", "m/there", vfs.RenameOptions{NoReplace: true}), "m/there", fs.ErrExist)
@@ -296,8 +297,8 @@ func TestMoveBetweenStores(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantText(t, "the file", get(t, other, "there"), "content of f")
-	if info, err := other.Stat(ctx, "there"); err != nil || !info.ModTime().Equal(when) {
-		t.Errorf("its time: %v, %v", info.ModTime(), err)
+	if info, err := other.Stat(ctx, "there"); err != nil || !info.ModTime().Equal(when) || !vfs.AttrOf(info).Created.Equal(born) {
+		t.Errorf("its times: %v, %v, %v", info.ModTime(), vfs.AttrOf(info).Created, err)
 	}
 	if err := m.Rename(ctx, "d", "m/moved", vfs.RenameOptions{}); err != nil {
 		t.Fatal(err)

@@ -34,6 +34,10 @@ func (m *mountFS) SetModTime(ctx context.Context, name string, t time.Time) erro
 	return m.change(ctx, "settime", name, nil, func(p *point, inner string) error { return SetModTime(ctx, p.fs, inner, t) })
 }
 
+func (m *mountFS) SetCreateTime(ctx context.Context, name string, t time.Time) error {
+	return m.change(ctx, "setcreatetime", name, nil, func(p *point, inner string) error { return SetCreateTime(ctx, p.fs, inner, t) })
+}
+
 func (m *mountFS) SetMode(ctx context.Context, name string, mode fs.FileMode) error {
 	return m.change(ctx, "setmode", name, nil, func(p *point, inner string) error { return SetMode(ctx, p.fs, inner, mode) })
 }

@@ -217,11 +217,14 @@ func (v *move) copy(ctx context.Context, e moved) error {
 	return nil
 }
 
-// attributes takes time and mode along where the new store can.
+// attributes takes times and mode along where the new store can.
 func (v *move) attributes(ctx context.Context, inner string, info fs.FileInfo) {
 	caps := v.to.fs.Caps()
 	if caps.Has(CanSetModTime) {
 		_ = SetModTime(ctx, v.to.fs, inner, info.ModTime())
+	}
+	if born := AttrOf(info).Created; caps.Has(CanSetCreateTime) && !born.IsZero() {
+		_ = SetCreateTime(ctx, v.to.fs, inner, born)
 	}
 	if caps.Has(CanSetMode) && v.from.fs.Caps().Has(CanSetMode) {
 		_ = SetMode(ctx, v.to.fs, inner, info.Mode().Perm())

@@ -122,6 +122,11 @@ func (o *observeFS) SetModTime(ctx context.Context, name string, t time.Time) (e
 	return SetModTime(ctx, o.inner, name, t)
 }
 
+func (o *observeFS) SetCreateTime(ctx context.Context, name string, t time.Time) (err error) {
+	defer o.tell(ctx, OpSetCreateTime, name, time.Now(), &err)
+	return SetCreateTime(ctx, o.inner, name, t)
+}
+
 func (o *observeFS) SetMode(ctx context.Context, name string, mode fs.FileMode) (err error) {
 	defer o.tell(ctx, OpSetMode, name, time.Now(), &err)
 	return SetMode(ctx, o.inner, name, mode)

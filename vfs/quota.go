@@ -311,6 +311,10 @@ func (q *quotaFS) SetModTime(ctx context.Context, name string, t time.Time) erro
 	return SetModTime(ctx, q.inner, name, t)
 }
 
+func (q *quotaFS) SetCreateTime(ctx context.Context, name string, t time.Time) error {
+	return SetCreateTime(ctx, q.inner, name, t)
+}
+
 func (q *quotaFS) SetMode(ctx context.Context, name string, mode fs.FileMode) error {
 	return SetMode(ctx, q.inner, name, mode)
 }

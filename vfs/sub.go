@@ -207,6 +207,10 @@ func (s *subFS) SetModTime(ctx context.Context, name string, t time.Time) error 
 	return s.each1("settime", name, func(full string) error { return SetModTime(ctx, s.inner, full, t) })
 }
 
+func (s *subFS) SetCreateTime(ctx context.Context, name string, t time.Time) error {
+	return s.each1("setcreatetime", name, func(full string) error { return SetCreateTime(ctx, s.inner, full, t) })
+}
+
 func (s *subFS) SetMode(ctx context.Context, name string, mode fs.FileMode) error {
 	return s.each1("setmode", name, func(full string) error { return SetMode(ctx, s.inner, full, mode) })
 }

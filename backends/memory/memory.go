@@ -56,13 +56,14 @@ type FS struct {
 }
 
 var (
-	_ vfs.Copier        = (*FS)(nil)
-	_ vfs.ModTimeSetter = (*FS)(nil)
-	_ vfs.ModeSetter    = (*FS)(nil)
-	_ vfs.Spacer        = (*FS)(nil)
-	_ vfs.Symlinker     = (*FS)(nil)
-	_ vfs.Stager        = (*FS)(nil)
-	_ vfs.Subber        = (*FS)(nil)
+	_ vfs.Copier           = (*FS)(nil)
+	_ vfs.ModTimeSetter    = (*FS)(nil)
+	_ vfs.CreateTimeSetter = (*FS)(nil)
+	_ vfs.ModeSetter       = (*FS)(nil)
+	_ vfs.Spacer           = (*FS)(nil)
+	_ vfs.Symlinker        = (*FS)(nil)
+	_ vfs.Stager           = (*FS)(nil)
+	_ vfs.Subber           = (*FS)(nil)
 )
 
 // store is what all FS of one New share.
@@ -336,6 +337,20 @@ func (f *FS) SetModTime(ctx context.Context, name string, t time.Time) error {
 		n, err := f.existing(name)
 		if err == nil {
 			n.modTime = t
+		}
+		return err
+	})
+}
+
+// SetCreateTime implements vfs.CreateTimeSetter. A file is born when its name is new:
+// uploads and copies that replace it keep the node, and so the time.
+func (f *FS) SetCreateTime(ctx context.Context, name string, t time.Time) error {
+	return f.change(ctx, "setcreatetime", name, func() error {
+		n, err := f.existing(name)
+		if err == nil {
+			attr := *n.attr
+			attr.Created = t
+			n.attr = &attr
 		}
 		return err
 	})

@@ -484,6 +484,53 @@ func TestCommitUnderADoneContextParks(t *testing.T) {
 }
 
 // A snapshot has everything, shares nothing that changes, and is a store like any.
+// A file is born when its name is new: what replaces its content keeps the node, as
+// O_TRUNC does, and what the client was told of it before stays true.
+func TestTimeOfBirth(t *testing.T) {
+	f, ctx, old := New(Options{}), t.Context(), time.Unix(1e9, 0)
+	told := func(name string) *vfs.Attr {
+		t.Helper()
+		info, err := f.Stat(ctx, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return vfs.AttrOf(info)
+	}
+	put(t, f, "f", "first")
+	put(t, f, "g", "other")
+	before := told("f")
+	if err := f.SetCreateTime(ctx, "f", old); err != nil {
+		t.Fatal(err)
+	}
+	if before.Created.Equal(old) {
+		t.Error("SetCreateTime changes an info that was given out")
+	}
+	snapshot, err := f.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := snapshot.SetCreateTime(ctx, "f", time.Unix(2e9, 0)); err != nil {
+		t.Fatal(err)
+	}
+	put(t, f, "f", "second")
+	if err := f.Copy(ctx, "g", "f", vfs.CopyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if a := told("f"); !a.Created.Equal(old) || a.Unique != before.Unique {
+		t.Errorf("replaced: %+v, before: %+v", a, before)
+	}
+	if err := errors.Join(f.Rename(ctx, "g", "f", vfs.RenameOptions{}), f.Rename(ctx, "f", "g", vfs.RenameOptions{})); err != nil {
+		t.Fatal(err)
+	}
+	if a := told("g"); time.Since(a.Created) > 5*time.Minute {
+		t.Errorf("a rename onto a file takes its time of birth: %+v", a)
+	}
+	put(t, f, "f", "third")
+	if a := told("f"); time.Since(a.Created) > 5*time.Minute || a.Unique == before.Unique {
+		t.Errorf("a new file: %+v", a)
+	}
+}
+
 func TestSnapshot(t *testing.T) {
 	ctx := t.Context()
 	f := audited(t, Options{MaxBytes: 1 << 20, MaxFiles: 50})

@@ -10,8 +10,8 @@ import (
 	"github.com/ftpgate/ftpgate/vfs"
 )
 
-// node is a file, a directory or a link. All of it is guarded by store.mu, except
-// attr, which never changes.
+// node is a file, a directory or a link. All of it is guarded by store.mu. What attr
+// points to never changes, because infos have it too.
 type node struct {
 	mode    fs.FileMode
 	modTime time.Time

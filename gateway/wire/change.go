@@ -9,8 +9,8 @@ import (
 
 // FactChange is one fact that MFF is to change (draft-somers-ftp-mfxx 5).
 type FactChange struct {
-	Fact FactSet     // FactModify, FactMode, or another single fact, or 0 for an unknown one
-	Time time.Time   // of FactModify
+	Fact FactSet     // FactModify, FactCreate, FactMode, or another single fact, or 0 for an unknown one
+	Time time.Time   // of FactModify and FactCreate
 	Mode fs.FileMode // of FactMode
 }
 
@@ -57,6 +57,8 @@ func (c FactChange) AppendTo(dst []byte) []byte {
 	switch c.Fact {
 	case FactModify:
 		return append(appendTime(append(dst, "Modify="...), c.Time), ';')
+	case FactCreate:
+		return append(appendTime(append(dst, "Create="...), c.Time), ';')
 	case FactMode:
 		return append(appendMode(append(dst, "UNIX.mode="...), c.Mode), ';')
 	}

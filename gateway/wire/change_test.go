@@ -16,7 +16,9 @@ func TestParseFactChanges(t *testing.T) {
 		{"unix.MODE=0600;modify=20240229120000;  f", "UNIX.mode=0600;Modify=20240229120000;", " f"},
 		{"modify=20240229120000; a;b=c; d", "Modify=20240229120000;", "a;b=c; d"},
 		{"colour=blue; f", "", "f"},
-		{"create=20240229120000; f", "", "f"},
+		{"create=20240229120000; f", "Create=20240229120000;", "f"},
+		{"Create=20240229120000;modify=20240229120001; f", "Create=20240229120000;Modify=20240229120001;", "f"},
+		{"size=5; f", "", "f"},
 	} {
 		changes, name, err := ParseFactChanges(tt.in)
 		var reply []byte
@@ -33,7 +35,7 @@ func TestParseFactChanges(t *testing.T) {
 	for _, in := range []string{
 		"", "f", "modify=20240229120000 f", "modify=20240229120000;", "modify=20240229120000; ", "modify; f", "=; f", "; f", ";; f",
 		"modify=; f", "modify=soon; f", "modify=20230229120000; f", "UNIX.mode=8; f", "UNIX.mode=1777; f", "UNIX.mode=; f", "UNIX.mode=00644; f",
-		"modify=20240229120000;modify=20240229120000; f", "modify=20240229120000;;UNIX.mode=644; f",
+		"create=soon; f", "modify=20240229120000;modify=20240229120000; f", "modify=20240229120000;;UNIX.mode=644; f",
 	} {
 		if c, name, err := ParseFactChanges(in); err != ErrSyntax || c != nil || name != "" {
 			t.Errorf("%q: %v, %q, %v", in, c, name, err)
@@ -80,7 +82,8 @@ func TestParseUtime(t *testing.T) {
 
 // The reply's facts are what MLST would show, and parse as what they are.
 func FuzzFactChanges(f *testing.F) {
-	for _, s := range []string{"modify=20240229120000; f", "UNIX.mode=644;modify=20240229120000; a b", "x=y; f", "; ", "modify=20240229120060; f"} {
+	for _, s := range []string{"modify=20240229120000; f", "UNIX.mode=644;modify=20240229120000; a b", "x=y; f", "; ", "modify=20240229120060; f",
+		"create=20240229120000;modify=20240229120001; f", "create=20240229120000;create=20240229120000; f"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, in string) {

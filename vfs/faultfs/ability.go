@@ -24,6 +24,11 @@ func (f *FS) SetModTime(ctx context.Context, name string, t time.Time) error {
 	return f.do(ctx, SetModTime, func() error { return vfs.SetModTime(ctx, f.inner, name, t) }, name)
 }
 
+// SetCreateTime implements vfs.CreateTimeSetter.
+func (f *FS) SetCreateTime(ctx context.Context, name string, t time.Time) error {
+	return f.do(ctx, SetCreateTime, func() error { return vfs.SetCreateTime(ctx, f.inner, name, t) }, name)
+}
+
 // SetMode implements vfs.ModeSetter.
 func (f *FS) SetMode(ctx context.Context, name string, mode fs.FileMode) error {
 	return f.do(ctx, SetMode, func() error { return vfs.SetMode(ctx, f.inner, name, mode) }, name)

@@ -27,23 +27,24 @@ type Op string
 
 // The methods of the FS and its abilities, and of what Open and Create return.
 const (
-	Stat       Op = "stat"
-	ReadDir    Op = "readdir" // before each entry
-	Open       Op = "open"
-	Create     Op = "create"
-	Mkdir      Op = "mkdir"
-	Remove     Op = "remove"
-	Rmdir      Op = "rmdir"
-	Rename     Op = "rename"
-	Copy       Op = "copy"
-	Hash       Op = "hash"
-	SetModTime Op = "settime"
-	SetMode    Op = "setmode"
-	Space      Op = "space"
-	Symlink    Op = "symlink"
-	Staged     Op = "staged" // before each entry
-	StatStaged Op = "statstaged"
-	Discard    Op = "discard"
+	Stat          Op = "stat"
+	ReadDir       Op = "readdir" // before each entry
+	Open          Op = "open"
+	Create        Op = "create"
+	Mkdir         Op = "mkdir"
+	Remove        Op = "remove"
+	Rmdir         Op = "rmdir"
+	Rename        Op = "rename"
+	Copy          Op = "copy"
+	Hash          Op = "hash"
+	SetModTime    Op = "settime"
+	SetCreateTime Op = "setcreatetime"
+	SetMode       Op = "setmode"
+	Space         Op = "space"
+	Symlink       Op = "symlink"
+	Staged        Op = "staged" // before each entry
+	StatStaged    Op = "statstaged"
+	Discard       Op = "discard"
 
 	Read   Op = "read"  // of a file, by whichever method
 	Write  Op = "write" // of an upload, by Write or ReadFrom

@@ -138,6 +138,13 @@ func (p *poorFS) SetModTime(ctx context.Context, name string, t time.Time) error
 	return vfs.SetModTime(ctx, p.inner, name, t)
 }
 
+func (p *poorFS) SetCreateTime(ctx context.Context, name string, t time.Time) error {
+	if err := p.need(vfs.CanSetCreateTime, SetCreateTime, name); err != nil {
+		return err
+	}
+	return vfs.SetCreateTime(ctx, p.inner, name, t)
+}
+
 func (p *poorFS) SetMode(ctx context.Context, name string, mode fs.FileMode) error {
 	if err := p.need(vfs.CanSetMode, SetMode, name); err != nil {
 		return err

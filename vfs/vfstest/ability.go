@@ -124,38 +124,28 @@ func testAttributes(t *testing.T, s *store) {
 	s.mkdir(t, "d", "d/e")
 	s.put(t, "d/f", data)
 	if !s.lacks(t, vfs.CanSetModTime) {
-		for _, name := range []string{"d/f", "d/e"} {
-			for _, want := range []time.Time{
-				time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC),
-				time.Date(1999, 12, 31, 23, 59, 59, 0, time.FixedZone("", 3*3600)),
-				time.Date(2037, 1, 1, 0, 0, 0, 0, time.UTC),
-			} {
-				if err := vfs.SetModTime(s.ctx, s.fs, name, want); err != nil {
-					t.Errorf("SetModTime(%q): %v", name, err)
-				}
-				if got := s.stat(t, name).ModTime(); !got.Truncate(time.Second).Equal(want) {
-					t.Errorf("ModTime of %q is %v, want %v", name, got, want)
-				}
-				for _, e := range s.entries(t, "d", "") {
-					if "d/"+e.Name() == name && !e.ModTime().Truncate(time.Second).Equal(want) {
-						t.Errorf("%q is listed with %v, want %v", name, e.ModTime(), want)
-					}
-				}
-			}
-		}
-		fails(t, "SetModTime", vfs.SetModTime(s.ctx, s.fs, "d/none", time.Unix(1e9, 0)), "d/none", fs.ErrNotExist)
+		s.setsTime(t, "SetModTime", vfs.SetModTime, fs.FileInfo.ModTime)
 		s.holds(t, "d/f", data)
-		if err := s.fs.Rename(s.ctx, "d/f", "d/g", vfs.RenameOptions{}); err != nil {
-			t.Error(err)
-		}
-		if got := s.stat(t, "d/g").ModTime(); got.Year() < 2036 {
-			t.Errorf("Rename changes the time to %v", got)
-		}
-		s.put(t, "d/g", data)
-		if got := s.stat(t, "d/g").ModTime(); time.Since(got).Abs() > 5*time.Minute {
+		s.put(t, "d/f", data)
+		if got := s.stat(t, "d/f").ModTime(); time.Since(got).Abs() > 5*time.Minute {
 			t.Errorf("a replaced file keeps the old time %v", got)
 		}
-		s.put(t, "d/f", data)
+	}
+	if !s.lacks(t, vfs.CanSetCreateTime) {
+		modified := s.stat(t, "d/f").ModTime()
+		s.setsTime(t, "SetCreateTime", vfs.SetCreateTime, born)
+		s.holds(t, "d/f", data)
+		if got := s.stat(t, "d/f").ModTime(); !got.Equal(modified) {
+			t.Errorf("SetCreateTime changes the time of modification from %v to %v", modified, got)
+		}
+		if err := vfs.Copy(s.ctx, s.fs, "d/f", "d/copy", vfs.CopyOptions{}); err != nil {
+			t.Error(err)
+		}
+		for _, name := range []string{"d", "d/copy"} {
+			if got := born(s.stat(t, name)); time.Since(got).Abs() > 5*time.Minute {
+				t.Errorf("%q is new, and born at %v", name, got)
+			}
+		}
 	}
 	if !s.lacks(t, vfs.CanSetMode) {
 		for _, mode := range []fs.FileMode{0o600, 0o644, 0o640} {
@@ -181,6 +171,42 @@ func testAttributes(t *testing.T, s *store) {
 			if err != nil || sp.Total <= 0 || sp.Free < 0 || sp.Free > sp.Total {
 				t.Errorf("Space(%q) = %+v, %v", name, sp, err)
 			}
+		}
+	}
+}
+
+func born(info fs.FileInfo) time.Time { return vfs.AttrOf(info).Created }
+
+// setsTime checks that set sets the time that of tells, and that it stays when the file
+// is renamed.
+func (s *store) setsTime(t *testing.T, what string, set func(context.Context, vfs.FS, string, time.Time) error, of func(fs.FileInfo) time.Time) {
+	t.Helper()
+	for _, name := range []string{"d/f", "d/e"} {
+		for _, want := range []time.Time{
+			time.Date(2001, 2, 3, 4, 5, 6, 0, time.UTC),
+			time.Date(1999, 12, 31, 23, 59, 59, 0, time.FixedZone("", 3*3600)),
+			time.Date(2037, 1, 1, 0, 0, 0, 0, time.UTC),
+		} {
+			if err := set(s.ctx, s.fs, name, want); err != nil {
+				t.Errorf("%s(%q): %v", what, name, err)
+			}
+			if got := of(s.stat(t, name)); !got.Truncate(time.Second).Equal(want) {
+				t.Errorf("%s: the time of %q is %v, want %v", what, name, got, want)
+			}
+			for _, e := range s.entries(t, "d", "") {
+				if "d/"+e.Name() == name && !of(e).Truncate(time.Second).Equal(want) {
+					t.Errorf("%s: %q is listed with %v, want %v", what, name, of(e), want)
+				}
+			}
+		}
+	}
+	fails(t, what, set(s.ctx, s.fs, "d/none", time.Unix(1e9, 0)), "d/none", fs.ErrNotExist)
+	for _, names := range [][2]string{{"d/f", "d/g"}, {"d/g", "d/f"}} {
+		if err := s.fs.Rename(s.ctx, names[0], names[1], vfs.RenameOptions{}); err != nil {
+			t.Error(err)
+		}
+		if got := of(s.stat(t, names[1])); got.Year() < 2036 {
+			t.Errorf("%s: Rename changes the time to %v", what, got)
 		}
 	}
 }

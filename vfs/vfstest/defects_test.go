@@ -21,19 +21,20 @@ import (
 // broken is a sound store of which some methods are replaced.
 type broken struct {
 	*memory.FS
-	caps       func(vfs.Caps) vfs.Caps
-	stat       func(ctx context.Context, name string) (fs.FileInfo, error)
-	readDir    func(ctx context.Context, name, prefix string) iter.Seq2[fs.FileInfo, error]
-	open       func(ctx context.Context, name string, offset, length int64) (fs.File, error)
-	create     func(ctx context.Context, name string, opt vfs.CreateOptions) (vfs.Writer, error)
-	mkdir      func(ctx context.Context, name string) error
-	remove     func(ctx context.Context, name string) error
-	rmdir      func(ctx context.Context, name string) error
-	rename     func(ctx context.Context, a, b string, opt vfs.RenameOptions) error
-	copy       func(ctx context.Context, a, b string, opt vfs.CopyOptions) error
-	setModTime func(ctx context.Context, name string, t time.Time) error
-	statStaged func(ctx context.Context, name, owner string) (fs.FileInfo, error)
-	hash       func(ctx context.Context, name string, alg vfs.HashAlgorithm, offset, length int64) ([]byte, error)
+	caps          func(vfs.Caps) vfs.Caps
+	stat          func(ctx context.Context, name string) (fs.FileInfo, error)
+	readDir       func(ctx context.Context, name, prefix string) iter.Seq2[fs.FileInfo, error]
+	open          func(ctx context.Context, name string, offset, length int64) (fs.File, error)
+	create        func(ctx context.Context, name string, opt vfs.CreateOptions) (vfs.Writer, error)
+	mkdir         func(ctx context.Context, name string) error
+	remove        func(ctx context.Context, name string) error
+	rmdir         func(ctx context.Context, name string) error
+	rename        func(ctx context.Context, a, b string, opt vfs.RenameOptions) error
+	copy          func(ctx context.Context, a, b string, opt vfs.CopyOptions) error
+	setModTime    func(ctx context.Context, name string, t time.Time) error
+	setCreateTime func(ctx context.Context, name string, t time.Time) error
+	statStaged    func(ctx context.Context, name, owner string) (fs.FileInfo, error)
+	hash          func(ctx context.Context, name string, alg vfs.HashAlgorithm, offset, length int64) ([]byte, error)
 }
 
 func (b *broken) Caps() vfs.Caps {
@@ -111,6 +112,13 @@ func (b *broken) SetModTime(ctx context.Context, name string, t time.Time) error
 		return b.setModTime(ctx, name, t)
 	}
 	return b.FS.SetModTime(ctx, name, t)
+}
+
+func (b *broken) SetCreateTime(ctx context.Context, name string, t time.Time) error {
+	if b.setCreateTime != nil {
+		return b.setCreateTime(ctx, name, t)
+	}
+	return b.FS.SetCreateTime(ctx, name, t)
 }
 
 func (b *broken) StatStaged(ctx context.Context, name, owner string) (fs.FileInfo, error) {
@@ -729,6 +737,32 @@ var defects = map[string]defect{
 		b.setModTime = func(ctx context.Context, name string, t time.Time) error {
 			y, m, d := t.Date()
 			return b.FS.SetModTime(ctx, name, time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, time.UTC))
+		}
+	}},
+	"sets no time of birth": {"Attributes", func(b *broken) {
+		b.setCreateTime = func(ctx context.Context, name string, _ time.Time) error {
+			_, err := b.FS.Stat(ctx, name)
+			return err
+		}
+	}},
+	"sets both times": {"Attributes", func(b *broken) {
+		b.setCreateTime = func(ctx context.Context, name string, t time.Time) error {
+			if err := b.FS.SetModTime(ctx, name, t); err != nil {
+				return vfs.PathError("setcreatetime", name, err)
+			}
+			return b.FS.SetCreateTime(ctx, name, t)
+		}
+	}},
+	"Copy takes the time of birth along": {"Attributes", func(b *broken) {
+		b.copy = func(ctx context.Context, src, dst string, opt vfs.CopyOptions) error {
+			info, err := b.FS.Stat(ctx, src)
+			if err == nil {
+				err = b.FS.Copy(ctx, src, dst, opt)
+			}
+			if err == nil {
+				err = b.FS.SetCreateTime(ctx, dst, vfs.AttrOf(info).Created)
+			}
+			return err
 		}
 	}},
 	"Remove follows links": {"Symlink", func(b *broken) {

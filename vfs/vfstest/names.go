@@ -76,6 +76,9 @@ func calls(fsys vfs.FS) []call {
 		{"SetModTime", vfs.CanSetModTime, func(ctx context.Context, f vfs.FS, n string) error {
 			return vfs.SetModTime(ctx, f, n, time.Unix(1e9, 0))
 		}},
+		{"SetCreateTime", vfs.CanSetCreateTime, func(ctx context.Context, f vfs.FS, n string) error {
+			return vfs.SetCreateTime(ctx, f, n, time.Unix(1e9, 0))
+		}},
 		{"SetMode", vfs.CanSetMode, func(ctx context.Context, f vfs.FS, n string) error { return vfs.SetMode(ctx, f, n, 0o644) }},
 		{"Space", vfs.CanSpace, func(ctx context.Context, f vfs.FS, n string) error { _, err := vfs.Space(ctx, f, n); return err }},
 		{"Symlink at", vfs.CanSymlink, func(ctx context.Context, f vfs.FS, n string) error { return vfs.Symlink(ctx, f, "file", n) }},
