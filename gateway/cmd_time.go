@@ -10,45 +10,67 @@ import (
 	"github.com/ftpgate/ftpgate/vfs"
 )
 
-// timeCommands change times and other facts. MFCT has no row: no store can set the
-// time of birth.
+// timeCommands change times and other facts.
 func timeCommands() []*command {
 	return []*command{
-		{verb: "MFMT", run: (*session).cmdMfmt, arg: argOwn, parse: parseMfmt, syntax: "<YYYYMMDDHHMMSS> <path>", need: needLogin, op: vfs.OpSetModTime, flow: work, caps: vfs.CanSetModTime, feat: feature("MFMT"), help: "Set when a file was last modified, in UTC.", rfc: "draft-somers-ftp-mfxx"},
-		{verb: "MFF", run: (*session).cmdMff, arg: argOwn, parse: parseMff, syntax: "<fact=value;…> <path>", need: needLogin, flow: work, caps: vfs.CanSetModTime, feat: featMff, help: "Change facts: modify by the permission T, UNIX.mode by M.", rfc: "draft-somers-ftp-mfxx"},
+		{verb: "MFMT", run: (*session).cmdMff, arg: argOwn, parse: parseTime(wire.FactModify), syntax: "<YYYYMMDDHHMMSS> <path>", need: needLogin, op: vfs.OpSetModTime, flow: work, caps: vfs.CanSetModTime, feat: feature("MFMT"), help: "Set when a file was last modified, in UTC.", rfc: "draft-somers-ftp-mfxx"},
+		{verb: "MFCT", run: (*session).cmdMff, arg: argOwn, parse: parseTime(wire.FactCreate), syntax: "<YYYYMMDDHHMMSS> <path>", need: needLogin, op: vfs.OpSetCreateTime, flow: work, caps: vfs.CanSetCreateTime, feat: feature("MFCT"), help: "Set when a file was created, in UTC.", rfc: "draft-somers-ftp-mfxx"},
+		{verb: "MFF", run: (*session).cmdMff, arg: argOwn, parse: parseMff, syntax: "<fact=value;…> <path>", need: needLogin, flow: work, caps: vfs.CanSetModTime, feat: featMff, help: "Change facts: modify and create by the permission T, UNIX.mode by M.", rfc: "draft-somers-ftp-mfxx"},
 		{verb: "SITE UTIME", run: (*session).cmdUtime, arg: argOwn, parse: parseUtime, syntax: "<YYYYMMDDhhmm[ss]> <path> | <path> <atime> <mtime> <ctime> UTC", need: needLogin, op: vfs.OpSetModTime, flow: work, caps: vfs.CanSetModTime, feat: feature("SITE UTIME"), help: "Set when a file was last modified, in UTC.", rfc: "–"},
 	}
 }
 
-// parseTimed reads a time and, behind one space, a path.
-func (s *session) parseTimed(c *call, text string) (err error) {
-	stamp, path, _ := strings.Cut(text, " ")
-	if c.at, err = wire.ParseTime(stamp); err != nil || path == "" {
-		return wire.ErrSyntax
+// parseTime reads a time, which is to be the fact's, and, behind one space, a path.
+func parseTime(fact wire.FactSet) func(*session, *call) error {
+	return func(s *session, c *call) error {
+		stamp, path, _ := strings.Cut(c.text, " ")
+		at, err := wire.ParseTime(stamp)
+		if err != nil || path == "" {
+			return wire.ErrSyntax
+		}
+		c.facts, c.text = []wire.FactChange{{Fact: fact, Time: at}}, path
+		c.name, err = s.resolve(path)
+		return err
 	}
-	c.name, err = s.resolve(path)
-	c.text = path
-	return err
 }
 
-// setModTime sets the time of c.name. The first moment of the year 1 is the zero
-// time.Time, which stores take for "leave it".
-func (s *session) setModTime(c *call, at time.Time) error {
-	if at.IsZero() {
-		return refuse(501, "That time can't be set.")
-	}
-	return vfs.SetModTime(c, s.fsys, c.name, at)
+// changeable is what it takes to change a fact.
+type changeable struct {
+	op   vfs.Op
+	caps vfs.Caps
+	set  func(*call, vfs.FS, wire.FactChange) error
 }
 
-func parseMfmt(s *session, c *call) error { return s.parseTimed(c, c.text) }
-
-// draft-somers-ftp-mfxx 3.1: the reply tells the time as it was set, and the path as
-// it was sent.
-func (s *session) cmdMfmt(c *call) (wire.Reply, error) {
-	if err := s.setModTime(c, c.at); err != nil {
-		return wire.Reply{}, err
+// changeables are the facts that can be changed.
+func changeables() map[wire.FactSet]changeable {
+	return map[wire.FactSet]changeable{
+		wire.FactModify: {vfs.OpSetModTime, vfs.CanSetModTime, func(c *call, fsys vfs.FS, to wire.FactChange) error {
+			return vfs.SetModTime(c, fsys, c.name, to.Time)
+		}},
+		wire.FactCreate: {vfs.OpSetCreateTime, vfs.CanSetCreateTime, func(c *call, fsys vfs.FS, to wire.FactChange) error {
+			return vfs.SetCreateTime(c, fsys, c.name, to.Time)
+		}},
+		wire.FactMode: {vfs.OpSetMode, vfs.CanSetMode, func(c *call, fsys vfs.FS, to wire.FactChange) error {
+			return vfs.SetMode(c, fsys, c.name, to.Mode)
+		}},
 	}
-	return replyf(213, "Modify=%s; %s", wire.FormatTime(c.at), c.text), nil
+}
+
+// change changes the facts of c.name. The first moment of the year 1 is the zero time.Time,
+// which stores take for "leave it" or for an unknown one: nothing changes then.
+func (s *session) change(c *call) error {
+	for _, to := range c.facts {
+		if to.Fact != wire.FactMode && to.Time.IsZero() {
+			return refuse(501, "That time can't be set.")
+		}
+	}
+	can := changeables()
+	for _, to := range c.facts {
+		if err := can[to.Fact].set(c, s.fsys, to); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func parseMff(s *session, c *call) (err error) {
@@ -61,52 +83,43 @@ func parseMff(s *session, c *call) (err error) {
 
 // draft-somers-ftp-mfxx 5.1: the facts that can be changed.
 func featMff(s *session) []string {
-	line := "MFF modify;"
-	if s.fsys == nil || s.fsys.Caps().Has(vfs.CanSetMode) {
-		line += "UNIX.mode;"
+	var facts wire.FactSet
+	for fact, f := range changeables() {
+		if s.fsys == nil || s.fsys.Caps().Has(f.caps) {
+			facts |= fact
+		}
 	}
-	return []string{line}
+	return []string{"MFF " + facts.String()}
 }
 
-// draft-somers-ftp-mfxx 5: the reply lists what was changed. Whatever can be refused
-// is refused before anything changes.
+// draft-somers-ftp-mfxx 5: the reply tells the facts as they were set, and the path as
+// it was sent. Whatever can be refused is refused before anything changes. MFMT and MFCT
+// (3 and 4) are MFF of one fact.
 func (s *session) cmdMff(c *call) (wire.Reply, error) {
-	for _, change := range c.facts {
-		op, caps := vfs.OpSetModTime, vfs.CanSetModTime
-		switch change.Fact {
-		case wire.FactModify:
-		case wire.FactMode:
-			op, caps = vfs.OpSetMode, vfs.CanSetMode
-		default:
-			return wire.Reply{}, refuse(504, "Only the facts that FEAT lists can be changed.")
-		}
-		if !s.fsys.Caps().Has(caps) {
-			return wire.Reply{}, refuse(504, "Only the facts that FEAT lists can be changed.")
-		}
-		if err := s.allow(op, c.name); err != nil {
-			return wire.Reply{}, err
-		}
-	}
+	can := changeables()
 	var changed []byte
-	for _, change := range c.facts {
-		var err error
-		if change.Fact == wire.FactMode {
-			err = vfs.SetMode(c, s.fsys, c.name, change.Mode)
-		} else {
-			err = s.setModTime(c, change.Time)
+	for _, to := range c.facts {
+		f, ok := can[to.Fact]
+		if !ok || !s.fsys.Caps().Has(f.caps) {
+			return wire.Reply{}, refuse(504, "Only the facts that FEAT lists can be changed.")
 		}
-		if err != nil {
+		if err := s.allow(f.op, c.name); err != nil {
 			return wire.Reply{}, err
 		}
-		changed = change.AppendTo(changed)
+		changed = to.AppendTo(changed)
+	}
+	if err := s.change(c); err != nil {
+		return wire.Reply{}, err
 	}
 	return replyf(213, "%s %s", changed, c.text), nil
 }
 
 func parseUtime(s *session, c *call) (err error) {
-	if c.at, c.text, err = wire.ParseUtime(c.text); err != nil {
+	var at time.Time
+	if at, c.text, err = wire.ParseUtime(c.text); err != nil {
 		return err
 	}
+	c.facts = []wire.FactChange{{Fact: wire.FactModify, Time: at}}
 	c.name, err = s.resolve(c.text)
 	return err
 }
@@ -114,7 +127,7 @@ func parseUtime(s *session, c *call) (err error) {
 // SITE UTIME has no document. Clients send a time and a path (ProFTPD, lftp), or a
 // path, three times of which the second is that of modification, and UTC (Pure-FTPd).
 func (s *session) cmdUtime(c *call) (wire.Reply, error) {
-	if err := s.setModTime(c, c.at); err != nil {
+	if err := s.change(c); err != nil {
 		return wire.Reply{}, err
 	}
 	return reply(200, "SITE UTIME command successful."), nil
@@ -127,8 +140,8 @@ func parseMdtm(s *session, c *call) (err error) {
 		return err
 	}
 	set := call{args: args{text: c.text}}
-	if strings.IndexByte(c.text, ' ') == 14 && s.parseTimed(&set, c.text) == nil {
-		c.at, c.names = set.at, []string{set.name}
+	if strings.IndexByte(c.text, ' ') == 14 && parseTime(wire.FactModify)(s, &set) == nil {
+		c.facts, c.names = set.facts, []string{set.name}
 	}
 	return nil
 }
@@ -144,7 +157,7 @@ func (s *session) cmdMdtm(c *call) (wire.Reply, error) {
 		return wire.Reply{}, err
 	}
 	c.name = c.names[0]
-	if err := s.setModTime(c, c.at); err != nil {
+	if err := s.change(c); err != nil {
 		return wire.Reply{}, err
 	}
 	return reply(213, "File modification time set."), nil

@@ -90,7 +90,6 @@ type args struct {
 	names []string // besides name
 	part  byteRange
 	mode  fs.FileMode
-	at    time.Time
 	facts []wire.FactChange
 }
 

@@ -40,26 +40,30 @@ func (c *client) features() []string {
 
 // What the user's store can't do is no command, and not in FEAT.
 func TestCommandsThatTheStoreLacks(t *testing.T) {
-	everything := vfs.CanSetModTime | vfs.CanSetMode | vfs.CanSpace | vfs.CanSymlink
+	everything := vfs.CanSetModTime | vfs.CanSetCreateTime | vfs.CanSetMode | vfs.CanSpace | vfs.CanSymlink
 	for _, tt := range []struct {
 		missing vfs.Caps
 		absent  []string          // from FEAT
 		present []string          // still in FEAT
 		replies map[string]string // of commands
 	}{
-		{0, nil, []string{"MFMT", "MFF modify;UNIX.mode;", "AVBL", "SITE UTIME", "SITE SYMLINK", "RMDA", "COMB", "SITE COPY"}, nil},
-		{vfs.CanSetModTime, []string{"MFMT", "MFF modify;UNIX.mode;", "SITE UTIME"}, []string{"MDTM", "AVBL"}, map[string]string{
+		{0, nil, []string{"MFMT", "MFCT", "MFF modify;create;UNIX.mode;", "AVBL", "SITE UTIME", "SITE SYMLINK", "RMDA", "COMB", "SITE COPY"}, nil},
+		{vfs.CanSetModTime, []string{"MFMT", "MFF modify;create;UNIX.mode;", "SITE UTIME"}, []string{"MDTM", "MFCT", "AVBL"}, map[string]string{
 			"MFMT 20240229000000 f": "502", "MFF modify=20240229000000; f": "502", "SITE UTIME 202402290000 f": "504",
 			"MDTM 20240229000000 f": "550", "MDTM f": "213", "HELP MFMT": "502",
 		}},
-		{vfs.CanSetMode, []string{"MFF modify;UNIX.mode;"}, []string{"MFF modify;", "MFMT"}, map[string]string{
+		{vfs.CanSetCreateTime, []string{"MFCT", "MFF modify;create;UNIX.mode;"}, []string{"MFF modify;UNIX.mode;", "MFMT"}, map[string]string{
+			"MFCT 20240229000000 f": "502", "MFF create=20240229000000; f": "504", "MFF modify=20240229000000;create=20240229000000; f": "504",
+			"MFF modify=20240229000000; f": "213", "HELP MFCT": "502",
+		}},
+		{vfs.CanSetMode, []string{"MFF modify;create;UNIX.mode;"}, []string{"MFF modify;create;", "MFMT", "MFCT"}, map[string]string{
 			"SITE CHMOD 640 f": "504", "MFF UNIX.mode=640; f": "504", "MFF modify=20240229000000;UNIX.mode=640; f": "504",
 			"MFF modify=20240229000000; f": "213",
 		}},
 		{vfs.CanSpace, []string{"AVBL"}, []string{"DSIZ"}, map[string]string{"AVBL": "502", "DSIZ": "213"}},
 		{vfs.CanSymlink, []string{"SITE SYMLINK"}, []string{"SITE COPY"}, map[string]string{"SITE SYMLINK f l": "504"}},
 		{vfs.CanAppend, nil, []string{"COMB"}, map[string]string{"COMB f p": "502", "COMB new p": "250"}},
-		{vfs.CanWrite | everything, []string{"RMDA", "COMB", "SITE COPY", "SITE MKDIR", "SITE RMDIR", "MFMT"}, []string{"DSIZ", "HASH SHA-256*;SHA-512;SHA-1;MD5;CRC32;", "XCRC"}, map[string]string{
+		{vfs.CanWrite | everything, []string{"RMDA", "COMB", "SITE COPY", "SITE MKDIR", "SITE RMDIR", "MFMT", "MFCT"}, []string{"DSIZ", "HASH SHA-256*;SHA-512;SHA-1;MD5;CRC32;", "XCRC"}, map[string]string{
 			"RMDA d": "502", "COMB f p": "502", "SITE COPY f g": "504", "SITE CPFR f": "504", "SITE MKDIR a": "504", "HASH f": "213", "XCRC f": "250",
 		}},
 	} {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/ftpgate/ftpgate/auth"
 	"github.com/ftpgate/ftpgate/backends/memory"
@@ -54,8 +55,9 @@ func changes() map[string][]change {
 		"SITE CHMOD":   {{lines: []string{"SITE CHMOD 600 f"}, needs: []vfs.Op{vfs.OpSetMode}}},
 		"SITE UTIME":   {{lines: []string{"SITE UTIME 20200101000000 f"}, needs: []vfs.Op{vfs.OpSetModTime}}},
 		"MFMT":         {{lines: []string{"MFMT 20200101000000 f"}, needs: []vfs.Op{vfs.OpSetModTime}}},
+		"MFCT":         {{lines: []string{"MFCT 20200101000000 f"}, needs: []vfs.Op{vfs.OpSetCreateTime}}},
 		"MDTM":         {{lines: []string{"MDTM 20200101000000 f"}, needs: []vfs.Op{vfs.OpSetModTime}}},
-		"MFF":          {{lines: []string{"MFF modify=20200101000000; f"}, needs: []vfs.Op{vfs.OpSetModTime}}, {lines: []string{"MFF UNIX.mode=600; f"}, needs: []vfs.Op{vfs.OpSetMode}}},
+		"MFF":          {{lines: []string{"MFF modify=20200101000000; f"}, needs: []vfs.Op{vfs.OpSetModTime}}, {lines: []string{"MFF create=20200101000000; f"}, needs: []vfs.Op{vfs.OpSetCreateTime}}, {lines: []string{"MFF UNIX.mode=600; f"}, needs: []vfs.Op{vfs.OpSetMode}}},
 		"SITE CPFR":    nil, // by SITE CPTO
 		"SITE CPTO":    {{lines: []string{"SITE CPFR f", "SITE CPTO new"}, needs: []vfs.Op{vfs.OpRead, vfs.OpWrite}}, {lines: []string{"SITE CPFR f", "SITE CPTO g"}, needs: []vfs.Op{vfs.OpRead, vfs.OpWrite, vfs.OpOverwrite}}},
 		"SITE COPY":    {{lines: []string{"SITE COPY f new"}, needs: []vfs.Op{vfs.OpRead, vfs.OpWrite}}, {lines: []string{"SITE COPY f g"}, needs: []vfs.Op{vfs.OpRead, vfs.OpWrite, vfs.OpOverwrite}}},
@@ -85,7 +87,7 @@ func bitOf(op vfs.Op) auth.Permissions {
 	return map[vfs.Op]auth.Permissions{
 		vfs.OpList: auth.List, vfs.OpRead: auth.ReadFile, vfs.OpHash: auth.HashFile, vfs.OpWrite: auth.CreateFile, vfs.OpOverwrite: auth.Overwrite,
 		vfs.OpAppend: auth.Append, vfs.OpRemove: auth.DeleteFile, vfs.OpRmdir: auth.RemoveDir, vfs.OpMkdir: auth.MakeDir, vfs.OpRename: auth.Rename,
-		vfs.OpSetModTime: auth.ChTime, vfs.OpSetMode: auth.ChMode, vfs.OpSymlink: auth.Symlink,
+		vfs.OpSetModTime: auth.ChTime, vfs.OpSetCreateTime: auth.ChTime, vfs.OpSetMode: auth.ChMode, vfs.OpSymlink: auth.Symlink,
 	}[op]
 }
 
@@ -115,7 +117,7 @@ func TestEveryRowIsCovered(t *testing.T) {
 			}
 		}
 	}
-	for _, op := range []vfs.Op{vfs.OpWrite, vfs.OpOverwrite, vfs.OpAppend, vfs.OpRemove, vfs.OpRmdir, vfs.OpMkdir, vfs.OpRename, vfs.OpSetModTime, vfs.OpSetMode, vfs.OpSymlink} {
+	for _, op := range []vfs.Op{vfs.OpWrite, vfs.OpOverwrite, vfs.OpAppend, vfs.OpRemove, vfs.OpRmdir, vfs.OpMkdir, vfs.OpRename, vfs.OpSetModTime, vfs.OpSetCreateTime, vfs.OpSetMode, vfs.OpSymlink} {
 		if !covered[op] {
 			t.Errorf("no command is tried without %s", op)
 		}
@@ -271,7 +273,11 @@ func inventory(t *testing.T, fsys vfs.FS) string {
 				t.Fatal(err)
 			}
 			name := vfs.Join(dir, info.Name())
-			line := fmt.Sprint(info.Mode(), " ", info.ModTime().UTC().Format("20060102150405.000"), " ", name)
+			line := fmt.Sprint(info.Mode())
+			for _, at := range []time.Time{info.ModTime(), vfs.AttrOf(info).Created} {
+				line += at.UTC().Format(" 20060102150405.000")
+			}
+			line += " " + name
 			if info.Mode()&fs.ModeType == 0 {
 				line += " " + contentOf(t, fsys, name)
 			}
