@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // FileError says what is wrong with a file, and where.
@@ -18,8 +19,14 @@ type FileError struct {
 	Err    error
 }
 
+// Error is one line, whatever the file holds.
 func (e *FileError) Error() string {
-	return fmt.Sprintf("%s:%d:%d: %v", e.File, e.Line, e.Column, e.Err)
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, fmt.Sprintf("%s:%d:%d: %v", e.File, e.Line, e.Column, e.Err))
 }
 
 func (e *FileError) Unwrap() error { return e.Err }
