@@ -26,8 +26,9 @@ test: install ## install, build and run all tests with the race detector
 	@$(MAKE) --no-print-directory -j2 test-packages test-integration
 
 # The two side by side: one computes, the other mostly waits for clients and servers.
+# Under the race detector each collection costs page faults in its shadow memory, so there are fewer.
 test-packages:
-	go test -race -timeout 20m ./...
+	GOGC=400 go test -race -timeout 20m ./...
 
 test-integration:
 	cd integration && go test -race -parallel 4 -timeout 30m ./...
@@ -67,7 +68,7 @@ bench: install ## benchmarks, and how fast ABOR is answered
 
 campaign: install ## the long things: memory under 3 GiB and a crowd, a million keys, slow links, the full product, kill loops (an hour)
 	cd integration && go run ./cmd/campaign
-	go test -race -tags campaign -run Faults -timeout 60m ./backends/s3
+	go test -race -tags campaign -run 'Faults|Contract' -timeout 60m ./backends/s3
 	cd integration && go test -tags campaign -run 'Campaign|TestS3' -count=1 -timeout 120m -v .
 	$(MAKE) --no-print-directory fuzz FUZZTIME=30s
 

@@ -48,6 +48,7 @@ func s3Harness() vfstest.Harness {
 			}
 			return open(t, url.(string))
 		},
-		Large: 17<<20 + 7, // three parts
+		Large:      17<<20 + 7, // three parts
+		MaxEntries: 1001,       // two pages
 	}
 }

@@ -40,10 +40,7 @@ func (h Harness) Mounted() Harness {
 			return mounted(t, reopen(t, inner.(vfs.FS)))
 		}
 	}
-	out.MaxEntries, out.ModelSteps = 20, 100
-	if out.Large == 0 {
-		out.Large = 300_000
-	}
+	out.MaxEntries, out.ModelSteps, out.Large = 20, 100, 300_000
 	return out
 }
 

@@ -100,7 +100,7 @@ func testReadErrors(t *testing.T, s *store) {
 
 // testReader: a File reads like any io.Reader, and Close ends it.
 func testReader(t *testing.T, s *store) {
-	data := content(9, 70_001) // more than a buffer; TestReader asks for single bytes
+	data := content(9, min(70_001, s.h.Large)) // more than a buffer; TestReader asks for single bytes
 	s.put(t, "reader", data)
 	f, err := s.fs.Open(s.ctx, "reader", 1, -1)
 	if err != nil {

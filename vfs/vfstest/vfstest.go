@@ -225,10 +225,12 @@ func (s *store) read(name string, offset, length int64) ([]byte, error) {
 // slurp reads f to the end, into memory of about the right size; the result is
 // never nil.
 func slurp(f fs.File) ([]byte, error) {
-	var buf bytes.Buffer
+	var size int64
 	if info, err := f.Stat(); err == nil {
-		buf.Grow(int(info.Size()) + bytes.MinRead)
+		size = info.Size()
 	}
+	// Not Buffer.Grow: under the race detector it copies the zeros.
+	buf := bytes.NewBuffer(make([]byte, 0, int(size)+bytes.MinRead))
 	_, err := buf.ReadFrom(f)
 	return buf.Bytes(), err
 }
