@@ -152,7 +152,7 @@ func testReader(t *testing.T, s *store) {
 
 // testVersion: an open file shows one version of the content.
 func testVersion(t *testing.T, s *store) {
-	first, second := content(1, s.h.Large), content(2, s.h.Large)
+	first, second, more := content(1, s.h.Large), content(2, s.h.Large), content(3, 70_000)
 	for _, change := range []struct {
 		what string
 		do   func() error
@@ -160,9 +160,9 @@ func testVersion(t *testing.T, s *store) {
 		{"replaced", func() error { return s.write("version", second, vfs.CreateOptions{}) }},
 		{"removed", func() error { return s.fs.Remove(s.ctx, "version") }},
 		{"renamed", func() error { return s.fs.Rename(s.ctx, "version", "renamed", vfs.RenameOptions{}) }},
-		{"appended to", func() error { return s.write("version", second[:70000], vfs.CreateOptions{Mode: vfs.Append}) }},
+		{"appended to", func() error { return s.write("version", more, vfs.CreateOptions{Mode: vfs.Append}) }},
 		{"overwritten from the middle", func() error {
-			return s.write("version", second[:70000], vfs.CreateOptions{Mode: vfs.WriteAt, Offset: int64(len(first) / 2)})
+			return s.write("version", more, vfs.CreateOptions{Mode: vfs.WriteAt, Offset: int64(len(first) / 2)})
 		}},
 	} {
 		s.put(t, "version", first)

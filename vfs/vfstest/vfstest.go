@@ -38,8 +38,9 @@ type Harness struct {
 	// MaxEntries is the size of the largest directory that is listed, for slow
 	// stores; 0 is 2500.
 	MaxEntries int
-	// Large is the size in bytes of the largest file that is written, 0 is
-	// 2 MiB + 7. A store with parts needs more than one of them.
+	// Large is the size in bytes of a large file, which most groups write; 0 is
+	// 2 MiB + 7, and it is at least 2,000. A store with parts needs more than one of
+	// them.
 	Large int
 	// ModelSteps is the number of random operations that Run does, 0 is 400.
 	ModelSteps int
@@ -62,6 +63,7 @@ func (h Harness) withDefaults() Harness {
 	if h.Large == 0 {
 		h.Large = 2<<20 + 7
 	}
+	h.Large = max(h.Large, 2000)
 	if h.ModelSteps == 0 {
 		h.ModelSteps = 400
 	}
