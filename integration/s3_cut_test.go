@@ -37,6 +37,7 @@ func breakOffs() []breakOff {
 // and links do. Nothing shows, and what curl, lftp and ftplib do then ends in the whole
 // file: no client takes a parked file for complete.
 func TestS3Cuts(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t)
 	pki := newTLSFiles(t)
 	g := r.gateway(shared.plain, "--tls-cert", pki.server, "--log-level", "debug")

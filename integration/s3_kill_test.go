@@ -29,6 +29,7 @@ func slowUploads() []resumer {
 // has been running over the same bucket. Every object is whole, a reader that looks all
 // the time never sees anything partial, and nothing is left at the end.
 func TestS3GatewayKills(t *testing.T) {
+	t.Parallel()
 	r := newRoom(t)
 	second := r.gateway(shared.ftpgate)
 	resume := resumers()[:2] // of curl and lftp

@@ -181,6 +181,7 @@ func uploadByGo(t *testing.T, addr, version string, size int, pki *tlsFiles) (ne
 // TestUploadsAreWhole is the same client against ftpgate: it reads slowly, and loses
 // nothing.
 func TestUploadsAreWhole(t *testing.T) {
+	t.Parallel()
 	pki := newTLSFiles(t)
 	dir := t.TempDir()
 	b := storage{name: "local", open: func(*testing.T) (string, []string, backDoor) { return "file://" + dir, nil, disk{dir} }}
