@@ -2,8 +2,8 @@ package integration
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/ftpgate/ftpgate/backends"
@@ -22,7 +22,6 @@ func TestContract(t *testing.T) {
 // s3Harness opens fresh prefixes of the bucket.
 func s3Harness() vfstest.Harness {
 	var urls sync.Map // vfs.FS → string
-	var stores atomic.Int64
 	open := func(t *testing.T, url string) vfs.FS {
 		t.Helper()
 		fsys, closer, err := backends.Open(t.Context(), url)
@@ -39,7 +38,7 @@ func s3Harness() vfstest.Harness {
 	}
 	return vfstest.Harness{
 		New: func(t *testing.T) vfs.FS {
-			return open(t, shared.s3.URL(fmt.Sprintf("contract/%d", stores.Add(1))))
+			return open(t, shared.s3.URL(fmt.Sprintf("contract/%d", rand.Uint64())))
 		},
 		Reopen: func(t *testing.T, fsys vfs.FS) vfs.FS {
 			url, ok := urls.Load(fsys)

@@ -2,6 +2,7 @@ package s3
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"io/fs"
 	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -208,22 +210,38 @@ func (m *move) verify(ctx context.Context, source []entry) error {
 // finish deletes the originals. What fails is left to the sweeper, which finds the
 // journal.
 func (m *move) finish(ctx context.Context, source []entry) error {
-	err := each(ctx, source, func(ctx context.Context, e entry) error {
-		return m.f.delete(ctx, m.from+e.rel)
-	})
-	if err != nil {
-		return err
-	}
-	return m.f.delete(ctx, m.key)
+	return m.clear(ctx, m.from, source)
 }
 
 // rollBack deletes the copies.
 func (m *move) rollBack(ctx context.Context, source []entry) error {
-	err := each(ctx, source, func(ctx context.Context, e entry) error {
-		return m.f.delete(ctx, m.to+e.rel)
-	})
-	if err != nil {
-		return err
+	return m.clear(ctx, m.to, source)
+}
+
+// clear deletes entries below prefix, and then the journal. The marker of a directory
+// goes when nothing is left below it: versitygw keeps a real directory for it, and one that
+// loses its marker while its last file is on its way out stays behind, listed and
+// empty.
+func (m *move) clear(ctx context.Context, prefix string, all []entry) error {
+	depth := func(e entry) int { // of markers; files are the deepest
+		if e.rel != "" && !strings.HasSuffix(e.rel, "/") {
+			return math.MaxInt
+		}
+		return strings.Count(e.rel, "/")
+	}
+	all = slices.SortedStableFunc(slices.Values(all), func(a, b entry) int { return cmp.Compare(depth(b), depth(a)) })
+	for len(all) > 0 {
+		n := slices.IndexFunc(all, func(e entry) bool { return depth(e) != depth(all[0]) })
+		if n < 0 {
+			n = len(all)
+		}
+		err := each(ctx, all[:n], func(ctx context.Context, e entry) error {
+			return m.f.delete(ctx, prefix+e.rel)
+		})
+		if err != nil {
+			return err
+		}
+		all = all[n:]
 	}
 	return m.f.delete(ctx, m.key)
 }

@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -103,6 +106,36 @@ func TestRenameDirCancelled(t *testing.T) {
 		t.Errorf("Rename = %v, want the cause", err)
 	}
 	clean(t, s, keys...)
+}
+
+// TestRenameDirMarkersLast: as long as something is left below the old place, the
+// directories above it are marked, so that no store keeps one that nothing is in.
+func TestRenameDirMarkersLast(t *testing.T) {
+	s, f := fake(t, s3fake.Options{})
+	var keys []string
+	for _, dir := range []string{"d/", "d/a/", "d/a/void/", "d/b/", "d/b/c/"} {
+		keys = append(keys, "pre/fix/"+dir)
+		for i := range 5 {
+			if dir != "d/a/void/" {
+				keys = append(keys, fmt.Sprint("pre/fix/", dir, i))
+			}
+		}
+	}
+	s.PutAll(keys...)
+	s.Inject(s3fake.Fault{Op: "DeleteObject", Times: len(keys), Do: func() {
+		left := s.Keys()
+		for _, key := range left {
+			for dir := path.Dir(strings.TrimSuffix(key, "/")); strings.HasPrefix(dir, "pre/fix/d"); dir = path.Dir(dir) {
+				if !slices.Contains(left, dir+"/") {
+					t.Errorf("%s/ is gone, %s is there", dir, key)
+				}
+			}
+		}
+	}})
+	if err := f.Rename(t.Context(), "d", "e", vfs.RenameOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	clean(t, s, moved(keys)...)
 }
 
 // TestRenameDirLimit: a directory that is too large is refused before anything is
